@@ -1,0 +1,162 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writing one blob of a layout: under its digest's lock, resumable, verified, durable, then visible at once.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import types
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, DigestMismatch, check
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
+    FILE_MODE,
+    make_directories,
+    open_partial,
+    os_errors,
+    sync_directory,
+    write_all,
+)
+
+
+def is_blob(path: str, size: t.Optional[int]) -> bool:
+    """Whether a file of this size (any, when None) stands there."""
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return size is None or found.st_size == size
+
+
+def partial_path(blob: str) -> str:
+    """Where the blob's bytes gather until they are whole."""
+    directory, name = os.path.split(blob)
+    return os.path.join(directory, f".{name}.partial")
+
+
+class BlobWriter:
+    """A context manager that brings one blob into the layout.
+
+    On entering, it waits for another writer of the same blob. Then ``done`` tells whether the blob is there already,
+    else ``offset`` how many bytes of it an earlier, broken-off writer left: write what follows them, or ``restart()``.
+    ``commit()`` checks, makes durable and shows the blob. Leaving without commit keeps the bytes for the next writer.
+    """
+
+    def __init__(self, path: str, digest: Digest, size: t.Optional[int], session: t.ContextManager[None]) -> None:
+        self.digest = digest
+        self.size = size
+        self.offset = 0
+        self.done = False
+        self._path = path
+        self._partial = partial_path(path)
+        self._session = session
+        self._stack = contextlib.ExitStack()
+        self._handle = -1
+        self._hash = digest.hasher()
+
+    def __enter__(self) -> BlobWriter:
+        with contextlib.ExitStack() as stack, os_errors(f"cannot write blob {self.digest}", self._path):
+            stack.enter_context(self._session)
+            self._enter(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: t.Optional[t.Type[BaseException]],
+        error: t.Optional[BaseException],
+        trace: t.Optional[types.TracebackType],
+    ) -> None:
+        with self._stack:
+            if self._handle >= 0 and not self.done and self.offset == 0:
+                self.discard()
+
+    def write(self, data: t.Union[bytes, memoryview]) -> None:
+        """The bytes that come next."""
+        self._require_open()
+        if self.size is not None and self.offset + len(data) > self.size:
+            self.discard()
+            raise DigestMismatch(
+                f"content of {self.digest} has the wrong size", where=self._path, why=f"more than {self.size} bytes"
+            )
+        with os_errors(f"cannot write blob {self.digest}", self._path):
+            write_all(self._handle, data)
+        self._hash.update(data)
+        self.offset += len(data)
+
+    def restart(self) -> None:
+        """Forget the bytes that are there and begin at the first."""
+        self._require_open()
+        with os_errors(f"cannot write blob {self.digest}", self._path):
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.ftruncate(self._handle, 0)
+        self.offset = 0
+        self._hash = self.digest.hasher()
+
+    def discard(self) -> None:
+        """Give up, and leave no bytes behind."""
+        self._require_open()
+        with os_errors(f"cannot remove the rest of blob {self.digest}", self._partial):
+            os.unlink(self._partial)
+        self._close()
+
+    def commit(self) -> None:
+        """Check the bytes and make them the blob; wrong ones are thrown away with DigestMismatch."""
+        if self.done:
+            return
+        self._require_open()
+        try:
+            check(self.digest, self.size, self._hash.hexdigest(), self.offset, self._path)
+        except DigestMismatch:
+            self.discard()
+            raise
+        with os_errors(f"cannot write blob {self.digest}", self._path):
+            os.fchmod(self._handle, FILE_MODE)
+            os.fsync(self._handle)
+            os.replace(self._partial, self._path)
+            sync_directory(os.path.dirname(self._path))
+        self.done = True
+        self._close()
+
+    def _enter(self, stack: contextlib.ExitStack) -> None:
+        self.done = is_blob(self._path, self.size)
+        if self.done:
+            return
+        make_directories(os.path.dirname(self._path))
+        self._handle = open_partial(self._partial)
+        stack.callback(self._close)
+        self.done = is_blob(self._path, self.size)
+        if self.done:
+            self._drop_partial()
+            return
+        self._take_up()
+
+    def _drop_partial(self) -> None:
+        os.unlink(self._partial)
+        self._close()
+
+    def _take_up(self) -> None:
+        if self.size is not None and os.fstat(self._handle).st_size > self.size:
+            os.ftruncate(self._handle, 0)
+        while True:
+            data = os.read(self._handle, CHUNK)
+            if not data:
+                return
+            self._hash.update(data)
+            self.offset += len(data)
+
+    def _close(self) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _require_open(self) -> None:
+        if self._handle < 0:
+            raise OciError(f"writer of blob {self.digest} is not open", where=self._path)
