@@ -19,7 +19,6 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import layout_check, layout_index, layout_walk
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import is_cluster_image
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, VerifyingReader
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     locked,
@@ -31,11 +30,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext impor
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import BlobWriter, is_blob
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_check import Pruned
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
-    ANNOTATION_KIND,
-    ANNOTATION_PLATFORM,
-    ANNOTATION_REF,
-    INDEX_TYPES,
-    KIND_CLUSTER_IMAGE,
     OCI_INDEX,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
@@ -47,17 +41,27 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
-__all__ = ["BlobWriter", "DOCUMENT_LIMIT", "Layout", "Pruned", "check_version", "default_store"]
+__all__ = [
+    "BlobWriter",
+    "DOCUMENT_LIMIT",
+    "INDEX",
+    "Layout",
+    "MARKER",
+    "Pruned",
+    "VERSION",
+    "check_version",
+    "default_store",
+]
 
 DOCUMENT_LIMIT = 16 * 1024 * 1024
 
-_MARKER = "oci-layout"
-_INDEX = "index.json"
-_VERSION = "1.0.0"
+MARKER = "oci-layout"
+INDEX = "index.json"
+VERSION = "1.0.0"
 _SESSION_LOCK = ".session.lock"
 _INDEX_LOCK = ".index.lock"
 _OURS = frozenset(
-    {_MARKER, _INDEX, _SESSION_LOCK, _INDEX_LOCK, f".{_MARKER}.partial", f".{_INDEX}.partial", "blobs", "cache"}
+    {MARKER, INDEX, _SESSION_LOCK, _INDEX_LOCK, f".{MARKER}.partial", f".{INDEX}.partial", "blobs", "cache"}
 )
 
 
@@ -71,9 +75,9 @@ def default_store() -> str:
 
 def check_version(raw: bytes, where: str) -> None:
     """Refuse a layout of a version that we do not know."""
-    version = load_object(raw, _MARKER).get("imageLayoutVersion")
-    if version != _VERSION:
-        raise OciError(f"image layout version {version!r} is not known", where=where, why=f"only {_VERSION} is")
+    version = load_object(raw, MARKER).get("imageLayoutVersion")
+    if version != VERSION:
+        raise OciError(f"image layout version {version!r} is not known", where=where, why=f"only {VERSION} is")
 
 
 class Layout:
@@ -91,7 +95,7 @@ class Layout:
             if create and not cls.exists(layout.path):
                 layout._create()
             try:
-                check_version(layout._read(_MARKER), layout.path)
+                check_version(layout._read(MARKER), layout.path)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise OciError(
                     "there is no image store",
@@ -104,7 +108,7 @@ class Layout:
     @staticmethod
     def exists(path: str) -> bool:
         """Whether there is a layout in this directory."""
-        return all(os.path.isfile(os.path.join(path, name)) for name in (_MARKER, _INDEX))
+        return all(os.path.isfile(os.path.join(path, name)) for name in (MARKER, INDEX))
 
     def blob_path(self, digest: Digest) -> str:
         """Where the blob stands, or would."""
@@ -185,7 +189,7 @@ class Layout:
 
         def change(own: t.List[Descriptor]) -> t.List[Descriptor]:
             before = next((one for one in own if layout_index.name_of(one) == name), None)
-            entry = self._entry(name, descriptor, platforms, before)
+            entry = layout_index.named_entry(self, name, descriptor, platforms, before)
             self._require_whole(entry)
             return [one for one in own if layout_index.name_of(one) != name] + [entry]
 
@@ -257,8 +261,8 @@ class Layout:
             with locked(os.path.join(self.path, _SESSION_LOCK), exclusive=False):
                 make_directories(os.path.join(self.path, "blobs", "sha256"))
             for name, content in (
-                (_MARKER, {"imageLayoutVersion": _VERSION}),
-                (_INDEX, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}),
+                (MARKER, {"imageLayoutVersion": VERSION}),
+                (INDEX, {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}),
             ):
                 if not os.path.isfile(os.path.join(self.path, name)):
                     replace_file(os.path.join(self.path, name), canonical_json(content))
@@ -272,9 +276,9 @@ class Layout:
         return raw
 
     def _index(self) -> t.Tuple[bytes, t.List[Descriptor]]:
-        path = os.path.join(self.path, _INDEX)
+        path = os.path.join(self.path, INDEX)
         with os_errors("cannot read the image store", path):
-            raw = self._read(_INDEX)
+            raw = self._read(INDEX)
         try:
             return raw, Index.parse(raw, OCI_INDEX).manifests
         except OciError as error:
@@ -286,26 +290,11 @@ class Layout:
             raw, entries = self._index()
             own = change([entry for entry in entries if not layout_index.is_derived(entry)])
             manifests = [entry.to_json() for entry in layout_index.with_derived(self, own)]
-            document = {**load_object(raw, _INDEX), "mediaType": OCI_INDEX, "manifests": manifests}
+            document = {**load_object(raw, INDEX), "mediaType": OCI_INDEX, "manifests": manifests}
             data = canonical_json(document)
             if data != raw:
-                replace_file(os.path.join(self.path, _INDEX), data)
+                replace_file(os.path.join(self.path, INDEX), data)
             return data != raw
-
-    def _entry(
-        self, name: str, descriptor: Descriptor, platforms: t.Sequence[Platform], before: t.Optional[Descriptor]
-    ) -> Descriptor:
-        annotations = {ANNOTATION_REF: name}
-        document = self.read_document(descriptor) if descriptor.media_type in INDEX_TYPES else None
-        if isinstance(document, Index) and is_cluster_image(document):
-            annotations[ANNOTATION_KIND] = KIND_CLUSTER_IMAGE
-            several = [platforms or layout_walk.wanted_platforms(descriptor)]
-            if before is not None and before.digest == descriptor.digest:
-                several.append(layout_walk.wanted_platforms(before))
-            joined = layout_walk.joined_platforms(document, *several)
-            if joined:
-                annotations[ANNOTATION_PLATFORM] = joined
-        return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, annotations=annotations)
 
     def _require_whole(self, entry: Descriptor) -> None:
         lacking = self.missing(entry)

@@ -102,7 +102,8 @@ class BlobWriter:
 
     def discard(self) -> None:
         """Give up, and leave no bytes behind."""
-        self._require_open()
+        if self._handle < 0:
+            return
         with os_errors(f"cannot remove the rest of blob {self.digest}", self._partial):
             os.unlink(self._partial)
         self._close()

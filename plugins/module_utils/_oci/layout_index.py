@@ -15,14 +15,19 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import is_cluster_image, split
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_walk import (
+    joined_platforms,
+    wanted_platforms,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     ANNOTATION_KIND,
+    ANNOTATION_PLATFORM,
     ANNOTATION_REF,
     INDEX_TYPES,
     KIND_CLUSTER_IMAGE,
     KIND_CONTAINER_IMAGE,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 if t.TYPE_CHECKING:
@@ -81,6 +86,30 @@ def absent(names: t.Iterable[str], reference: Reference, where: str) -> OciError
         why=f"there is {', '.join(near)}" if near else "nothing there has a name like it",
         fix="Pull, load or build it first, or correct the name.",
     )
+
+
+def named_entry(
+    layout: Layout,
+    name: str,
+    descriptor: Descriptor,
+    platforms: t.Sequence[Platform] = (),
+    before: t.Optional[Descriptor] = None,
+) -> Descriptor:
+    """The entry that names an image; a cluster image is marked so, and with its platforms when they are not all.
+
+    Those are the ones given, else the descriptor's own, with those of the entry before if that was the same image.
+    """
+    annotations = {ANNOTATION_REF: name}
+    document = layout.read_document(descriptor) if descriptor.media_type in INDEX_TYPES else None
+    if isinstance(document, Index) and is_cluster_image(document):
+        annotations[ANNOTATION_KIND] = KIND_CLUSTER_IMAGE
+        several = [platforms or wanted_platforms(descriptor)]
+        if before is not None and before.digest == descriptor.digest:
+            several.append(wanted_platforms(before))
+        joined = joined_platforms(document, *several)
+        if joined:
+            annotations[ANNOTATION_PLATFORM] = joined
+    return Descriptor(descriptor.media_type, descriptor.digest, descriptor.size, annotations=annotations)
 
 
 def _is_under(name: str, repository: str) -> bool:
