@@ -1,0 +1,54 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+ENVIRONMENT = source <(tests/tools/setup.sh --print)
+
+.PHONY: help demo demo-down test check unit sanity integration images lab bench docs collection
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: ## Build a cluster image and run it on two hosts without internet (about 20 minutes the first time, then 4)
+	@$(ENVIRONMENT) && tests/demo/demo.sh up
+
+demo-down: ## Reset the demo's hosts, then remove them
+	@$(ENVIRONMENT) && tests/demo/demo.sh down
+
+test: ## Run every test (about 40 minutes the first time, then 20)
+	@tests/tools/setup.sh
+	@$(MAKE) check
+	@$(MAKE) -j2 --output-sync=target unit images
+	@$(MAKE) -j2 --output-sync=target sanity integration
+	@$(MAKE) lab
+
+check: ## Read the code: style, types, import directions, documentation
+	@$(ENVIRONMENT) && tests/tools/check.sh
+
+unit: ## Test the pure core
+	@$(ENVIRONMENT) && python -m pytest tests/unit -n 2 -q
+
+sanity: ## Run ansible-test sanity
+	@$(ENVIRONMENT) && tests/tools/ansible_test.sh sanity
+
+integration: ## Run the integration targets of the modules
+	@$(ENVIRONMENT) && tests/tools/ansible_test.sh integration
+
+images: ## Gather the parts of the base image and build it (10 minutes the first time)
+	@$(ENVIRONMENT) && tests/lab/images.sh
+
+lab: images ## Run whole clusters on hosts in containers
+	@$(ENVIRONMENT) && python -m pytest tests/lab -q -x
+
+bench: images ## Measure against the peers; writes docs/benchmarks.md
+	@$(ENVIRONMENT) && python -m pytest tests/benchmarks -q -s
+
+docs: ## Write the reference of modules, roles and playbooks from their specs
+	@$(ENVIRONMENT) && python docs/generate.py
+
+collection: ## Build the collection's archive
+	@$(ENVIRONMENT) && ansible-galaxy collection build --force --output-path dist
