@@ -148,27 +148,27 @@ class ProgressFile:
 
     def __enter__(self) -> ProgressFile:
         handle, self.path = tempfile.mkstemp(prefix="sealer-progress-", dir=self._directory)
-        os.close(handle)
+        self._stream = os.fdopen(handle, "rb")
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._stream.close()
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
 
     def _follow(self) -> None:
-        with open(self.path, "rb") as stream:
-            rest = b""
-            stopping = False
-            while not stopping:
-                stopping = self._stop.wait(POLL_SECONDS)
-                *lines, rest = (rest + stream.read()).split(b"\n")
-                for line in lines:
-                    snapshot = Snapshot.from_line(line)
-                    if snapshot is not None:
-                        self._announcer.update(snapshot)
+        rest = b""
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(POLL_SECONDS)
+            *lines, rest = (rest + self._stream.read()).split(b"\n")
+            for line in lines:
+                snapshot = Snapshot.from_line(line)
+                if snapshot is not None:
+                    self._announcer.update(snapshot)
         self._announcer.finish()
 
 
