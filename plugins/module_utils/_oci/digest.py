@@ -10,7 +10,6 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import hashlib
-import re
 import typing as t
 from dataclasses import dataclass
 
@@ -18,7 +17,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciE
 
 CHUNK = 1024 * 1024
 
-_HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "sha512": re.compile(r"[0-9a-f]{128}")}
+_LENGTHS = {"sha256": 64, "sha512": 128}
+_HEX_DIGITS = frozenset("0123456789abcdef")
 
 
 class DigestMismatch(OciError):
@@ -47,16 +47,16 @@ class Digest:
     hex: str
 
     def __post_init__(self) -> None:
-        form = _HEX.get(self.algorithm)
-        if form is None:
+        length = _LENGTHS.get(self.algorithm)
+        if length is None:
             raise OciError(
                 f"unknown digest algorithm {self.algorithm!r}",
-                why=f"only {' and '.join(sorted(_HEX))} are known",
+                why=f"only {' and '.join(sorted(_LENGTHS))} are known",
             )
-        if form.fullmatch(self.hex) is None:
+        if len(self.hex) != length or not _HEX_DIGITS.issuperset(self.hex):
             raise OciError(
                 f"invalid digest {f'{self.algorithm}:{self.hex}'!r}",
-                why=f"{self.algorithm} takes {form.pattern[10:-1]} lower-case hex digits",
+                why=f"{self.algorithm} takes {length} lower-case hex digits",
             )
 
     @classmethod
