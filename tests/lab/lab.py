@@ -1,0 +1,160 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A lab as a Python object: its hosts, playbooks run against it, and what they said."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import typing as t
+
+HERE = pathlib.Path(__file__).resolve().parent
+CACHE = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")
+STORE = CACHE / "store"
+DEMO_IMAGE = "demo:1"
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recap:
+    """A host's line of a play recap."""
+
+    ok: int
+    changed: int
+    unreachable: int
+    failed: int
+    skipped: int
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that reached this host, the skipped ones included."""
+        return self.ok + self.unreachable + self.failed + self.skipped
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished ansible-playbook."""
+
+    status: int
+    text: str
+
+    @property
+    def hosts(self) -> dict[str, Recap]:
+        return {host: Recap(*map(int, numbers)) for host, *numbers in RECAP.findall(self.text)}
+
+
+def playbook(name: str, *arguments: str, **environment: str) -> Run:
+    """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it."""
+    settings = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "False", **environment}
+    done = subprocess.run(["ansible-playbook", name, *arguments], capture_output=True, text=True, check=False, env=settings, cwd=HERE, timeout=1800)
+    return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
+
+
+@dataclasses.dataclass(frozen=True)
+class Lab:
+    """Hosts made by create.yml; the first is the control plane.
+
+    name: prefix of the hosts' names; workers: how many besides the control plane; subnet: first three bytes of its network.
+    """
+
+    name: str
+    workers: int = 1
+    subnet: str = "10.77.88"
+
+    def _make(self, action: str) -> None:
+        run = playbook(
+            f"{HERE}/{action}.yml",
+            "--inventory=localhost,",
+            "--connection=local",
+            "--extra-vars",
+            json.dumps(
+                {
+                    "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+                    "lab_name": self.name,
+                    "lab_workers": self.workers,
+                    "lab_state": str(CACHE / "lab"),
+                    "lab_subnet_prefix": self.subnet,
+                }
+            ),
+        )
+        if run.status:
+            raise RuntimeError(run.text)
+
+    def create(self) -> None:
+        self._make("create")
+
+    def destroy(self) -> None:
+        self._make("destroy")
+
+    @property
+    def directory(self) -> pathlib.Path:
+        return CACHE / "lab" / self.name
+
+    @property
+    def inventory(self) -> pathlib.Path:
+        return self.directory / "hosts.yml"
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Name to address."""
+        names = [f"{self.name}-cp1"] + [f"{self.name}-w{number + 1}" for number in range(self.workers)]
+        return {name: f"{self.subnet}.{11 + index}" for index, name in enumerate(names)}
+
+    @property
+    def control_plane(self) -> str:
+        return f"{self.name}-cp1"
+
+    def play(self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str) -> Run:
+        """Run a playbook of the collection on this lab's hosts with the demo's image."""
+        given = {"sealer_image": DEMO_IMAGE, "sealer_store": str(STORE), **(variables or {})}
+        return playbook(
+            f"sealer.cluster.{name}",
+            f"--inventory={self.inventory}",
+            f"--extra-vars=@{HERE}/cluster.yml",
+            f"--extra-vars={json.dumps(given)}",
+            *arguments,
+            **environment,
+        )
+
+    def ssh(self, host: str, command: str, *, given: str = "", check: bool = True) -> str:
+        """What a shell command on a host prints."""
+        done = subprocess.run(
+            ["ssh", "-i", f"{self.directory}/id_ed25519", "-o", f"UserKnownHostsFile={self.directory}/known_hosts", "-o", "BatchMode=yes",
+             f"root@{self.hosts[host]}", command],
+            input=given, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise RuntimeError(f"{host}: {command}: {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def inventory_of(self, host: str) -> dict[str, t.Any]:
+        """What is on a host (host_inventory.py)."""
+        return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=(HERE / "host_inventory.py").read_text())))
+
+    def kubectl(self, command: str) -> t.Any:
+        """The JSON of a kubectl command on the control plane."""
+        return json.loads(self.ssh(self.control_plane, f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl {command} --output json"))
+
+    def packets_left(self) -> int:
+        """How many packets were seen on their way out of the lab's network."""
+        listed = subprocess.run(["nft", "--json", "list", "counters", "table", "inet", f"sealer_lab_{self.name}"], capture_output=True, text=True, check=True)
+        return sum(entry["counter"]["packets"] for entry in json.loads(listed.stdout)["nftables"] if "counter" in entry)
+
+
+def differences(before: dict[str, t.Any], after: dict[str, t.Any]) -> list[str]:
+    """Lines that tell two inventories apart; none where they are equal."""
+    told = []
+    for part in sorted(set(before) | set(after)):
+        old, new = before[part], after[part]
+        old_items = set(old.items()) if isinstance(old, dict) else set(old)
+        new_items = set(new.items()) if isinstance(new, dict) else set(new)
+        told += [f"{part}: gone: {item}" for item in sorted(map(str, old_items - new_items))]
+        told += [f"{part}: left: {item}" for item in sorted(map(str, new_items - old_items))]
+    return told

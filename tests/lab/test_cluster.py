@@ -1,0 +1,159 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cluster's whole life on two hosts without internet: seen before, during and after."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+import pytest
+from lab import Lab, Recap, Run, differences
+
+# A rule, a CNI configuration, a container and a service that are somebody else's.
+FOREIGN = """
+set -eu
+iptables -A INPUT -p tcp --dport 9 -m comment --comment foreign -j ACCEPT
+mkdir -p /etc/cni/net.d /opt/foreign/rootfs/usr
+echo '{"cniVersion": "1.0.0", "name": "foreign", "type": "loopback"}' > /etc/cni/net.d/99-foreign.conf
+for name in bin lib lib64; do ln -sfn usr/$name /opt/foreign/rootfs/$name; done
+cd /opt/foreign
+rm -f config.json
+runc spec
+python3 - <<EOF
+import json
+spec = json.load(open("config.json"))
+spec["process"].update(terminal=False, args=["/bin/sleep", "infinity"], rlimits=[])
+spec["mounts"].append({"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]})
+json.dump(spec, open("config.json", "w"))
+EOF
+runc run --detach foreign < /dev/null > /dev/null 2>&1
+systemd-run --quiet --unit=foreign.service sleep infinity
+"""
+
+
+@pytest.fixture(scope="module")
+def before(lab: Lab) -> dict[str, dict[str, t.Any]]:
+    """The hosts' inventories, with things on them that are somebody else's."""
+    for host in lab.hosts:
+        lab.ssh(host, FOREIGN)
+    return {host: lab.inventory_of(host) for host in lab.hosts}
+
+
+@pytest.fixture(scope="module")
+def site(lab: Lab, before: dict[str, dict[str, t.Any]]) -> Run:
+    run = lab.play("site")
+    assert run.status == 0, run.text
+    return run
+
+
+def unchanged(recaps: dict[str, Recap]) -> bool:
+    return all(recap.changed == 0 and recap.failed == 0 and recap.unreachable == 0 for recap in recaps.values())
+
+
+def test_check_mode_on_a_bare_host_changes_nothing(lab: Lab, before: dict[str, dict[str, t.Any]]) -> None:
+    run = lab.play("site", "--check", "--diff")
+    assert run.status == 0, run.text
+    assert all(run.hosts[host].changed > 0 for host in lab.hosts)
+    assert "/etc/containerd/config.toml" in run.text
+    for host in lab.hosts:
+        assert differences(before[host], lab.inventory_of(host)) == []
+
+
+def test_site_needs_few_tasks(lab: Lab, site: Run) -> None:
+    assert {host: site.hosts[host].tasks for host in lab.hosts if site.hosts[host].tasks > 25} == {}
+
+
+def test_nodes_are_ready(lab: Lab, site: Run) -> None:
+    nodes = lab.kubectl("get nodes")["items"]
+    ready = {node["metadata"]["name"] for node in nodes for at in node["status"]["conditions"] if at["type"] == "Ready" and at["status"] == "True"}
+    assert ready == set(lab.hosts)
+
+
+def test_the_application_answers_from_every_host(lab: Lab, site: Run) -> None:
+    service = next(item for item in lab.kubectl("get services --all-namespaces")["items"] if item["metadata"]["name"] == "demo")
+    for host in lab.hosts:
+        assert "sealer" in lab.ssh(host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors http://{service['spec']['clusterIP']}/")
+
+
+def test_containerd_is_told_of_the_mirror_in_one_file(lab: Lab, site: Run) -> None:
+    for host in lab.hosts:
+        assert lab.ssh(host, "find /etc/containerd/certs.d -type f").split() == ["/etc/containerd/certs.d/_default/hosts.toml"]
+
+
+def test_no_name_of_a_container_image_was_rewritten(lab: Lab, site: Run) -> None:
+    names = {
+        container["image"]
+        for pod in lab.kubectl("get pods --all-namespaces")["items"]
+        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
+    }
+    assert {name.split("/")[0] for name in names} <= {"registry.k8s.io", "docker.io", "ghcr.io", "quay.io"}
+    pulled = set(lab.ssh(lab.control_plane, "ctr --namespace k8s.io images list --quiet").split())
+    assert not [name for name in pulled if lab.subnet in name]
+
+
+def test_no_packet_left_the_network(lab: Lab, site: Run) -> None:
+    assert lab.packets_left() == 0
+
+
+def started(lab: Lab, host: str) -> str:
+    """When the services of a host were started."""
+    return lab.ssh(host, "systemctl show --property=Id,ActiveEnterTimestamp containerd kubelet sealer-mirror")
+
+
+def test_a_second_run_changes_and_restarts_nothing(lab: Lab, site: Run) -> None:
+    first = {host: started(lab, host) for host in lab.hosts}
+    run = lab.play("site")
+    assert run.status == 0, run.text
+    assert unchanged(run.hosts), run.text
+    assert {host: started(lab, host) for host in lab.hosts} == first
+
+
+def test_check_mode_on_an_installed_host_sees_nothing_to_do(lab: Lab, site: Run) -> None:
+    run = lab.play("site", "--check", "--diff")
+    assert run.status == 0, run.text
+    assert unchanged(run.hosts), run.text
+
+
+def test_the_mirror_is_confined(lab: Lab, site: Run) -> None:
+    told = lab.ssh(lab.control_plane, "systemd-analyze security --no-pager sealer-mirror.service | tail -1")
+    score = float(re.findall(r"(\d+\.\d+)", told)[0])
+    assert score <= 2, told
+
+
+def test_the_state_is_kept_without_secrets(lab: Lab, site: Run) -> None:
+    state = json.loads(lab.ssh(lab.control_plane, "cat /etc/sealer/cluster.json"))
+    assert state["name"] and state["image"]["digest"].startswith("sha256:")
+    assert lab.kubectl("get secret sealer-cluster --namespace kube-system")["data"]
+    assert "PRIVATE KEY" not in json.dumps(state)
+
+
+def test_info_tells_of_the_cluster(lab: Lab, site: Run) -> None:
+    run = lab.play("info")
+    assert run.status == 0, run.text
+    assert all(host in run.text for host in lab.hosts)
+
+
+def test_reset_asks_to_be_confirmed(lab: Lab, site: Run) -> None:
+    run = lab.play("reset")
+    assert run.status != 0
+    assert "sealer_reset" in run.text
+
+
+def test_reset_leaves_the_hosts_as_they_were(lab: Lab, site: Run, before: dict[str, dict[str, t.Any]]) -> None:
+    run = lab.play("reset", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    for host in lab.hosts:
+        assert differences(before[host], lab.inventory_of(host)) == []
+        assert "foreign" in lab.ssh(host, "iptables-save")
+        assert lab.ssh(host, "systemctl is-active foreign.service").strip() == "active"
+        assert json.loads(lab.ssh(host, "runc state foreign"))["status"] == "running"
+
+
+def test_a_second_reset_changes_nothing(lab: Lab, site: Run) -> None:
+    run = lab.play("reset", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    assert unchanged(run.hosts), run.text
