@@ -1,0 +1,350 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carry out a Kubefile's instructions for one platform, as far as files and settings go: nothing is packed yet.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.sealer.cluster.plugins.module_utils._build import application, kubefile
+from ansible_collections.sealer.cluster.plugins.module_utils._build.arguments import NAME, Pair, expand
+from ansible_collections.sealer.cluster.plugins.module_utils._build.context import DIRECTORY, LINK, Context, Node
+from ansible_collections.sealer.cluster.plugins.module_utils._build.description import (
+    LABEL,
+    Application,
+    Description,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._build.kubefile import Instruction
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Entry, Ownership, Tree
+from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where, Word
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+
+SCRATCH = "scratch"
+_CHOWN = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
+_CHMOD = re.compile(r"[0-7]{3,4}")
+_LABEL_KEY = re.compile(r"[^\s=]+")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What an instruction does; one that brings files makes a layer of them."""
+
+    text: str
+    entries: t.Optional[t.List[Entry]] = None
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """What comes from the base image."""
+
+    env: t.Mapping[str, str] = field(default_factory=dict)
+    labels: t.Mapping[str, str] = field(default_factory=dict)
+    description: Description = field(default_factory=Description)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a platform's rootfs will be."""
+
+    steps: t.List[Step]
+    tree: Tree
+    env: t.Dict[str, str]
+    labels: t.Dict[str, str]
+    description: Description
+
+
+def builtin_variables(platform: Platform) -> t.Dict[str, str]:
+    """Variables that the build sets, always there."""
+    return {
+        "ARCH": platform.architecture,
+        "TARGETARCH": platform.architecture,
+        "TARGETOS": platform.os,
+        "TARGETVARIANT": platform.variant,
+        "TARGETPLATFORM": str(platform),
+    }
+
+
+def check_build_args(instructions: t.Sequence[Instruction], build_args: t.Mapping[str, str]) -> None:
+    """Refuse values for names that no ARG declares."""
+    declared = {
+        name.raw
+        for one in instructions
+        if isinstance(one.arguments, kubefile.Arg)
+        for name, _default in one.arguments.names
+    }
+    builtin = set(builtin_variables(Platform("", "")))
+    for name in sorted(build_args):
+        if name in builtin:
+            raise BuildError(f"build_args: {name} is set by the build from the platform", fix="Use platforms")
+        if name not in declared:
+            told = ", ".join(sorted(declared - builtin)) or "no variable"
+            raise BuildError(
+                f"build_args: no ARG declares {name}", where=instructions[0].file, why=f"the Kubefile declares {told}"
+            )
+
+
+class Evaluation:
+    """One run over the instructions."""
+
+    def __init__(
+        self, instructions: t.Sequence[Instruction], platform: Platform, build_args: t.Mapping[str, str]
+    ) -> None:
+        self._platform = platform
+        self._builtin = builtin_variables(platform)
+        self._build_args = build_args
+        self._env: t.Dict[str, str] = {}
+        self._args: t.Dict[str, str] = {}
+        self._labels: t.Dict[str, str] = {}
+        self._steps: t.List[Step] = []
+        self._tree = Tree()
+        self._applications: t.Dict[str, Application] = {}
+        self._declared: t.Dict[str, Where] = {}
+        self._commanded: t.Dict[str, Where] = {}
+        self._untyped: t.Dict[str, str] = {}
+        self._launch: t.List[Word] = []
+        self._commands: t.List[str] = []
+        first = next(index for index, one in enumerate(instructions) if one.keyword == "FROM")
+        for one in instructions[:first]:
+            self._arg(one.arguments, {})
+        self._global_args, self._args = self._args, {}
+        self._from = instructions[first]
+        self._rest = instructions[first + 1 :]
+
+    def base(self) -> t.Optional[Reference]:
+        """The base image's name; None for scratch."""
+        arguments = t.cast(kubefile.From, self._from.arguments)
+        variables = {**self._builtin, **self._global_args}
+        if arguments.platform:
+            self._check_platform(arguments.platform, expand(arguments.platform, variables))
+        name = expand(arguments.image, variables)
+        if name == SCRATCH:
+            return None
+        try:
+            return Reference.parse(name)
+        except OciError as error:
+            raise arguments.image.error(
+                f"{name!r} is no name of an image", why=error.why, fix="Name a cluster image or scratch"
+            ) from error
+
+    def run(self, inherited: Inherited, context: Context) -> Plan:
+        """Carry out what stands behind FROM."""
+        self._env = dict(inherited.env)
+        self._inherited = inherited
+        self._context = context
+        self._applications = {one.name: one for one in inherited.description.applications}
+        before = dict(self._env)
+        handlers: t.Dict[str, t.Callable[[Instruction], t.Optional[t.List[Entry]]]] = {
+            "ARG": self._run_arg,
+            "COPY": self._run_copy,
+            "ENV": self._run_env,
+            "LABEL": self._run_label,
+            "APP": self._run_app,
+            "APPENV": self._run_app_env,
+            "APPCMDS": self._run_app_commands,
+            "LAUNCH": self._run_launch,
+            "CMDS": self._run_commands,
+            "CMD": self._run_commands,
+        }
+        for one in self._rest:
+            entries = handlers[one.keyword](one)
+            if entries is not None:
+                entries = self._tree.complete(entries, one.where)
+                self._tree.apply(entries)
+            self._steps.append(Step(one.text, entries))
+        self._check_applications()
+        own = {key: value for key, value in self._env.items() if before.get(key) != value}
+        ours = Description(
+            tuple(self._applications.values()), tuple(word.raw for word in self._launch), tuple(self._commands), own
+        )
+        labels = {key: value for key, value in inherited.labels.items() if key != LABEL}
+        labels.update(self._labels)
+        return Plan(self._steps, self._tree, self._env, labels, ours.on_top_of(inherited.description))
+
+    @property
+    def _variables(self) -> t.Dict[str, str]:
+        return {**self._builtin, **self._args, **self._env}
+
+    def _check_platform(self, word: Word, text: str) -> None:
+        try:
+            same = Platform.parse(text).matches(self._platform)
+        except OciError as error:
+            raise word.error(f"{text!r} is no platform", why=error.why, fix="For example: linux/amd64") from error
+        if not same:
+            raise word.error(
+                f"FROM takes the base for {text}, but {self._platform} is being built",
+                fix="Leave --platform out, or build that platform only",
+            )
+
+    def _run_arg(self, one: Instruction) -> None:
+        self._arg(one.arguments, self._global_args)
+
+    def _arg(self, arguments: kubefile.Arguments, outer: t.Mapping[str, str]) -> None:
+        for name, default in t.cast(kubefile.Arg, arguments).names:
+            if name.raw in self._builtin:
+                if default is not None:
+                    raise name.error(f"ARG {name.raw} takes no default", why="the build sets it from the platform")
+            elif name.raw in self._build_args:
+                self._args[name.raw] = self._build_args[name.raw]
+            elif default is not None:
+                self._args[name.raw] = expand(default, self._variables)
+            elif name.raw in outer:
+                self._args[name.raw] = outer[name.raw]
+
+    def _pairs(self, pairs: t.Iterable[Pair], form: t.Pattern[str], what: str) -> t.Dict[str, str]:
+        variables, result = self._variables, {}
+        for pair in pairs:
+            key = expand(pair.key, variables)
+            if not form.fullmatch(key):
+                raise pair.key.error(f"{key!r} is no name of {what}")
+            result[key] = expand(pair.value, variables)
+        return result
+
+    def _run_env(self, one: Instruction) -> None:
+        self._env.update(self._pairs(t.cast(kubefile.Pairs, one.arguments).pairs, NAME, "a variable"))
+
+    def _run_label(self, one: Instruction) -> None:
+        labels = self._pairs(t.cast(kubefile.Pairs, one.arguments).pairs, _LABEL_KEY, "a label")
+        if LABEL in labels:
+            raise one.where.error(f"the label {LABEL} is written by the build", fix="Use another name")
+        self._labels.update(labels)
+
+    def _run_copy(self, one: Instruction) -> t.List[Entry]:
+        arguments, variables = t.cast(kubefile.Copy, one.arguments), self._variables
+        ownership = _ownership(arguments, variables)
+        destination = expand(arguments.destination, variables)
+        target = _destination(arguments.destination, destination)
+        found: t.List[t.Tuple[Node, Where]] = []
+        for word in arguments.sources:
+            source = expand(word, variables)
+            if not source:
+                raise word.error("a source is empty")
+            found.extend((node, word.where()) for node in self._context.select(source, word.where()))
+        into = destination.endswith(("/", "/.")) or self._tree.is_directory(target)
+        if len(found) > 1 and not into:
+            raise arguments.destination.error(
+                f"several sources, but {destination} is no directory", fix=f"Write {destination}/"
+            )
+        entries: t.List[Entry] = []
+        for node, where in found:
+            entries.extend(self._copied(node, target, into, ownership, where))
+        return entries
+
+    def _copied(self, node: Node, target: str, into: bool, ownership: Ownership, where: Where) -> t.Iterator[Entry]:
+        if node.kind != DIRECTORY:
+            yield Entry.of(node, posixpath.join(target, node.name) if into else target, ownership)
+            return
+        if target:
+            yield Entry.of(node, target, ownership)
+        for one in self._context.below(node):
+            entry = Entry.of(one, posixpath.join(target, one.path), ownership)
+            if entry.kind == LINK:
+                _check_link(entry, where)
+            yield entry
+
+    def _run_app(self, one: Instruction) -> t.List[Entry]:
+        arguments, variables = t.cast(kubefile.App, one.arguments), self._variables
+        name = arguments.name.raw
+        if name in self._declared:
+            raise arguments.name.error(
+                f"application {name} is declared already", why=f"in line {self._declared[name].line}"
+            )
+        replaces = name in self._applications
+        self._declared[name] = arguments.name.where()
+        sources = [(expand(word, variables), word.where()) for word in arguments.sources]
+        entries, files = application.collect(self._context, name, sources, replaces)
+        for entry in entries:
+            if entry.kind == LINK:
+                _check_link(entry, one.where)
+        self._applications[name], untyped = application.describe(name, files)
+        if untyped:
+            self._untyped[name] = untyped
+        return entries
+
+    def _application(self, word: Word) -> Application:
+        if word.raw not in self._applications:
+            told = ", ".join(sorted(self._applications)) or "none"
+            raise word.error(
+                f"unknown application {word.raw}", why=f"known here: {told}", fix="Declare it before with APP"
+            )
+        return self._applications[word.raw]
+
+    def _run_app_env(self, one: Instruction) -> None:
+        arguments = t.cast(kubefile.AppEnv, one.arguments)
+        known = self._application(arguments.name)
+        env = {**known.env, **self._pairs(arguments.pairs, NAME, "a variable")}
+        self._applications[known.name] = replace(known, env=env)
+
+    def _run_app_commands(self, one: Instruction) -> None:
+        arguments = t.cast(kubefile.AppCommands, one.arguments)
+        known = self._application(arguments.name)
+        if known.name in self._commanded:
+            raise arguments.name.error(
+                f"{known.name} has its commands already", why=f"in line {self._commanded[known.name].line}"
+            )
+        self._commanded[known.name] = arguments.name.where()
+        commands = tuple(word.raw for word in arguments.commands)
+        self._applications[known.name] = replace(known, cmds=commands)
+
+    def _run_launch(self, one: Instruction) -> None:
+        self._launch = list(t.cast(kubefile.Launch, one.arguments).names)
+
+    def _run_commands(self, one: Instruction) -> None:
+        self._commands.extend(word.raw for word in t.cast(kubefile.Commands, one.arguments).commands)
+
+    def _check_applications(self) -> None:
+        for name, why in self._untyped.items():
+            if name not in self._commanded:
+                raise self._declared[name].error(
+                    f"it is not known how to start application {name}", why=why, fix=f'Say it: APPCMDS {name} ["…"]'
+                )
+        names: t.Set[str] = set()
+        for word in self._launch:
+            self._application(word)
+            if word.raw in names:
+                raise word.error(f"LAUNCH names {word.raw} twice")
+            names.add(word.raw)
+
+
+def _ownership(arguments: kubefile.Copy, variables: t.Mapping[str, str]) -> Ownership:
+    uid = gid = 0
+    mode: t.Optional[int] = None
+    if arguments.chown:
+        text = expand(arguments.chown, variables)
+        found = _CHOWN.fullmatch(text)
+        if not found:
+            raise arguments.chown.error(f"--chown={text} is not numeric", fix="Write --chown=UID or --chown=UID:GID")
+        uid = int(found.group(1))
+        gid = int(found.group(2)) if found.group(2) else uid
+        if max(uid, gid) >= 1 << 32:
+            raise arguments.chown.error(f"--chown={text} is too large")
+    if arguments.chmod:
+        text = expand(arguments.chmod, variables)
+        if not _CHMOD.fullmatch(text):
+            raise arguments.chmod.error(f"--chmod={text} is not octal", fix="For example: --chmod=0755")
+        mode = int(text, 8)
+    return Ownership(uid, gid, mode)
+
+
+def _destination(word: Word, text: str) -> str:
+    if not text or ".." in text.split("/"):
+        raise word.error(f"{text!r} is no place in the rootfs", fix="Name a path without ..; / is the rootfs itself")
+    path = posixpath.normpath(text).lstrip("/")
+    return "" if path == "." else path
+
+
+def _check_link(entry: Entry, where: Where) -> None:
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.target))
+    if entry.target.startswith("/") or target == ".." or target.startswith("../"):
+        raise where.error(
+            f"link {entry.path} leaves the rootfs", why=f"it points to {entry.target}", fix="Make it a relative link"
+        )
