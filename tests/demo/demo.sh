@@ -7,13 +7,18 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
-lab=(-i localhost, -c local -e lab_name=demo -e lab_subnet_prefix=10.77.90 -e "lab_state=$SEALER_CACHE/lab" -e "ansible_python_interpreter={{ ansible_playbook_python }}")
+lab=(--inventory 'localhost,' -c local -e lab_name=demo -e lab_subnet_prefix=10.77.90 -e "lab_state=$SEALER_CACHE/lab" -e "ansible_python_interpreter={{ ansible_playbook_python }}")
 inventory=$SEALER_CACHE/lab/demo/hosts.yml
 control_plane=10.77.90.11
 
 step() { printf '\n==> %s\n' "$*"; }
 
-trap 'status=$?; trap - EXIT; [ "$status" = 0 ] || printf "\nStopped. Nothing is lost: make demo goes on from here, make demo-down takes everything down.\n" >&2; exit "$status"' EXIT
+say_how_it_ended() {
+    local status=$?
+    [ "$status" = 0 ] || printf '\nStopped. Nothing is lost: make demo goes on from here, make demo-down takes everything down.\n' >&2
+    exit "$status"
+}
+trap say_how_it_ended EXIT
 trap 'exit 130' INT TERM
 
 login() {

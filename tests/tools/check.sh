@@ -17,5 +17,6 @@ step "black" black --quiet --check --diff .
 step "yamllint" yamllint --strict .
 step "shellcheck" shellcheck .ci/run tests/*/*.sh tests/lab/host/*.sh
 step "changelog" antsibull-changelog lint
+step "reference" python docs/generate.py --check
 step "types" mypy_tree
 step "ansible-lint" ansible-lint --offline

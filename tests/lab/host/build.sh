@@ -13,7 +13,7 @@ here=$(dirname "$(readlink -f "$0")")
 packages=systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,iptables,nftables,ca-certificates,openssl,curl,procps,kmod,ethtool,socat,conntrack,ebtables,runc
 
 debian_source() {
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Component: main' | awk '$2 == "bookworm" {print $1; exit}'
+    apt-get indextargets --format "\$(REPO_URI) \$(CODENAME)" 'Created-By: Packages' 'Component: main' | awk '$2 == "bookworm" {print $1; exit}'
 }
 
 make_root() {
