@@ -1,0 +1,220 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How a registry wants to be shown who asks: challenges, and the tokens got for them.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+
+__all__ = ["Authorizer", "Challenge", "TokenRequest", "parse_challenges", "pull_scope", "push_scope"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?:\s+|$)")
+_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
+_SHORTEST_LIFE = 60.0
+_CLIENT_ID = "sealer.cluster"
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """One way to authenticate that a registry offers; ``scheme`` is in lower case."""
+
+    scheme: str
+    parameters: t.Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TokenRequest:
+    """A request to a token server: GET, or POST when there is a form."""
+
+    url: str
+    authorization: str = ""
+    form: str = ""
+
+
+@dataclass(frozen=True)
+class _Token:
+    value: str
+    scopes: t.FrozenSet[str]
+    good_until: float
+
+
+def pull_scope(repository: str) -> str:
+    """The scope that allows to read a repository."""
+    return f"repository:{repository}:pull"
+
+
+def push_scope(repository: str) -> str:
+    """The scope that allows to read and write a repository."""
+    return f"repository:{repository}:pull,push"
+
+
+def parse_challenges(headers: t.Iterable[str]) -> t.List[Challenge]:
+    """The challenges in the values of WWW-Authenticate headers; what cannot be read is left out."""
+    found: t.List[Challenge] = []
+    for header in headers:
+        rest = header.strip()
+        while rest:
+            scheme = _SCHEME.match(rest)
+            if scheme is None:
+                break
+            rest = rest[scheme.end() :]
+            parameters: t.Dict[str, str] = {}
+            parameter = _PARAMETER.match(rest)
+            while parameter is not None:
+                name, quoted, bare = parameter.groups()
+                parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
+                rest = rest[parameter.end() :]
+                parameter = _PARAMETER.match(rest)
+            found.append(Challenge(scheme.group(1).lower(), parameters))
+            rest = rest.lstrip(", ")
+    return found
+
+
+class Authorizer:
+    """Authorization headers for one registry. Safe for many threads; a token is fetched once for all who wait."""
+
+    def __init__(
+        self,
+        registry: str,
+        credentials: Credentials,
+        fetch: t.Callable[[TokenRequest], bytes],
+        *,
+        plain_realm: bool = False,
+        clock: t.Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._credentials = credentials
+        self._fetch = fetch
+        self._plain_realm = plain_realm
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._locks: t.Dict[str, threading.Lock] = {}
+        self._challenge: t.Optional[Challenge] = None
+        self._tokens: t.Dict[str, _Token] = {}
+        self._scopes: t.Dict[str, t.Set[str]] = {}
+
+    def header(self, repository: str, scopes: t.Sequence[str]) -> t.Optional[str]:
+        """The Authorization header to send; None before the registry has asked for one, or when there is no login."""
+        challenge = self._challenge
+        if challenge is None:
+            return None
+        if challenge.scheme == "basic":
+            login = self._credentials.login(self._registry, repository)
+            return login.basic if login is not None and login.username else None
+        with self._lock_of(repository):
+            token = self._tokens.get(repository)
+            wanted = self._scopes.setdefault(repository, set())
+            wanted.update(scopes)
+            if token is None or not token.scopes.issuperset(wanted) or self._clock() >= token.good_until:
+                token = self._tokens[repository] = self._new_token(challenge, repository, frozenset(wanted))
+            return f"Bearer {token.value}"
+
+    def challenged(self, repository: str, headers: t.Iterable[str], used: t.Optional[str]) -> bool:
+        """Takes in what a 401 said; whether the request is worth repeating with a new header.
+
+        ``used`` is the Authorization header of the request that was refused.
+        """
+        offered = {challenge.scheme: challenge for challenge in parse_challenges(headers)}
+        challenge = offered.get("bearer") or offered.get("basic")
+        if challenge is None:
+            return False
+        with self._lock_of(repository):
+            self._challenge = challenge
+            token = self._tokens.get(repository)
+            if token is not None and used == f"Bearer {token.value}":
+                del self._tokens[repository]
+        return not (challenge.scheme == "basic" and (used or "").startswith("Basic "))
+
+    def _lock_of(self, repository: str) -> threading.Lock:
+        with self._lock:
+            return self._locks.setdefault(repository, threading.Lock())
+
+    def _new_token(self, challenge: Challenge, repository: str, scopes: t.FrozenSet[str]) -> _Token:
+        realm = self._checked_realm(challenge.parameters.get("realm", ""))
+        request = _token_request(
+            realm, challenge.parameters.get("service", ""), scopes, self._credentials.login(self._registry, repository)
+        )
+        asked = self._clock()
+        value, life = _read_token(self._fetch(request), realm)
+        return _Token(value, scopes, asked + life * 0.9)
+
+    def _checked_realm(self, realm: str) -> str:
+        why = ""
+        try:
+            parts = urlsplit(realm)
+            allowed = {"https", "http"} if self._plain_realm else {"https"}
+            if parts.scheme not in allowed:
+                why = "it is not an https address"
+            elif not parts.hostname or parts.username is not None or parts.port == 0:
+                why = "it names no host"
+        except ValueError:
+            why = "it is no address"
+        if why:
+            raise RegistryError(
+                "will not ask its token server",
+                where=self._registry,
+                why=f"the registry names {redact_url(realm)!r} and {why}",
+                fix="Correct the registry's settings, or set `insecure` for it if passwords may travel in clear.",
+            )
+        return realm
+
+
+def _token_request(realm: str, service: str, scopes: t.FrozenSet[str], login: t.Optional[Login]) -> TokenRequest:
+    ordered = sorted(_merged(scopes))
+    if login is not None and login.identity_token:
+        form = {
+            "grant_type": "refresh_token",
+            "service": service,
+            "client_id": _CLIENT_ID,
+            "scope": " ".join(ordered),
+            "refresh_token": login.identity_token,
+        }
+        return TokenRequest(realm, form=urlencode(form))
+    parts = urlsplit(realm)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    query += [("service", service)] if service else []
+    query += [("scope", scope) for scope in ordered]
+    url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query, safe=":/,"), ""))
+    return TokenRequest(url, authorization=login.basic if login is not None else "")
+
+
+def _merged(scopes: t.Iterable[str]) -> t.List[str]:
+    """Scopes with the actions on one resource put together: token servers answer to the last of several only."""
+    actions: t.Dict[str, t.Set[str]] = {}
+    for scope in scopes:
+        resource, _colon, wanted = scope.rpartition(":")
+        actions.setdefault(resource, set()).update(wanted.split(","))
+    return [f"{resource}:{','.join(sorted(wanted))}" for resource, wanted in actions.items()]
+
+
+def _read_token(body: bytes, realm: str) -> t.Tuple[str, float]:
+    try:
+        document = json.loads(body.decode("utf-8"))
+        token = document.get("token") or document.get("access_token")
+        life = document.get("expires_in")
+    except (ValueError, AttributeError, RecursionError):
+        token, life = None, None
+    if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise RegistryError(
+            "the token server's answer cannot be read",
+            where=redact_url(realm),
+            why="there is no token in it",
+            fix="Check that the registry's `realm` is a token server.",
+        )
+    number = life if isinstance(life, (int, float)) and not isinstance(life, bool) else 0.0
+    return token, max(_SHORTEST_LIFE, float(number))

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Connections to registries: one pool a host, with that host's authorities and client certificate.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import typing as t
+import urllib.request
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import RegistrySettings
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3
+
+if HAS_URLLIB3:
+    import urllib3
+
+__all__ = ["Pools"]
+
+_BLOCK = 128 * 1024
+_MANY_HOSTS = 128
+
+_Key = t.Tuple[str, str, str, bool, t.Optional[str]]
+
+
+class Pools:
+    """Pools of kept connections. Safe for many threads."""
+
+    def __init__(self, size: int, connect_timeout: float, read_timeout: float) -> None:
+        if not HAS_URLLIB3:
+            raise OciError(
+                "the Python package urllib3 is missing", fix="Install urllib3 for the Python that runs this."
+            )
+        self._size = size
+        self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
+        self._lock = threading.Lock()
+        self._managers: t.Dict[_Key, urllib3.PoolManager] = {}
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: t.Mapping[str, str],
+        body: t.Union[bytes, t.IO[bytes], None],
+        settings: RegistrySettings,
+        *,
+        show_client_cert: bool,
+    ) -> urllib3.BaseHTTPResponse:
+        """The answer, of which no more than the head is read. Raises urllib3's exceptions."""
+        manager = self._manager(url, settings, show_client_cert)
+        return manager.urlopen(
+            method,
+            url,
+            redirect=False,
+            body=body,
+            headers=dict(headers),
+            retries=False,
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        )
+
+    def close(self) -> None:
+        """Close all connections that are idle."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+
+    def _manager(self, url: str, settings: RegistrySettings, show_client_cert: bool) -> urllib3.PoolManager:
+        cert, key = (settings.client_cert, settings.client_key) if show_client_cert else ("", "")
+        proxy = _proxy_for(url)
+        wanted = (settings.ca_path, cert, key, settings.insecure, proxy)
+        with self._lock:
+            if wanted not in self._managers:
+                context = _tls_context(settings, cert, key)
+                self._managers[wanted] = self._new_manager(context, proxy, settings.insecure)
+            return self._managers[wanted]
+
+    def _new_manager(self, context: ssl.SSLContext, proxy: t.Optional[str], insecure: bool) -> urllib3.PoolManager:
+        options: t.Dict[str, t.Any] = {
+            "num_pools": _MANY_HOSTS,
+            "maxsize": self._size,
+            "ssl_context": context,
+            "cert_reqs": "CERT_NONE" if insecure else "CERT_REQUIRED",
+            "blocksize": _BLOCK,
+        }
+        if insecure:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        parts = urlsplit(proxy)
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return urllib3.ProxyManager(
+            address, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None, **options
+        )
+
+
+def _proxy_for(url: str) -> t.Optional[str]:
+    """The proxy that the environment names for this URL."""
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _tls_context(settings: RegistrySettings, cert: str, key: str) -> ssl.SSLContext:
+    where = f"registries: {settings.host}"
+    context = ssl.create_default_context()
+    if settings.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        if settings.ca_path:
+            context.load_verify_locations(cafile=settings.ca_path)
+    except OSError as error:
+        raise OciError(
+            "cannot read its certificate authorities",
+            where=where,
+            why=f"{settings.ca_path}: {error.strerror or error}",
+            fix="`ca_path` has to name a file of PEM certificates.",
+        ) from error
+    try:
+        if cert:
+            context.load_cert_chain(cert, key or None, password=_no_password)
+    except OSError as error:
+        raise OciError(
+            "cannot read its client certificate",
+            where=where,
+            why=f"{cert}: {error.strerror or error}",
+            fix="`client_cert` and `client_key` have to name a certificate and its unencrypted key, both in PEM form.",
+        ) from error
+    return context
+
+
+def _no_password() -> str:
+    raise OSError("the key is encrypted")

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What may be shown of URLs and of texts that came from a registry.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+__all__ = ["printable", "redact_url"]
+
+_MASK = "REDACTED"
+_HARMLESS_PARAMETERS = frozenset({"digest", "from", "last", "mount", "n", "ns", "scope", "service"})
+
+
+def redact_url(url: str) -> str:
+    """The URL without user information, fragment, or the value of any query parameter not known to be harmless."""
+    try:
+        parts = urlsplit(url)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return "an unreadable URL"
+    shown = [(name, value if name in _HARMLESS_PARAMETERS else _MASK) for name, value in query]
+    netloc = parts.netloc.rpartition("@")[2]
+    return printable(urlunsplit((parts.scheme, netloc, parts.path, urlencode(shown, safe="/:,"), "")), limit=2000)
+
+
+def printable(text: t.Any, *, limit: int = 300) -> str:
+    """A foreign text on one line: no control characters, no more than ``limit`` characters."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

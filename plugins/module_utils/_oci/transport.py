@@ -1,0 +1,298 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Requests to registries: authorised, redirected with care, bounded, and told of in our own errors.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import threading
+import typing as t
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urljoin, urlsplit
+
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, RegistrySettings
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import Authorizer, TokenRequest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import (
+    HAS_URLLIB3,
+    RegistryError,
+    broken_connection,
+    refusal,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import Pools
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import retry_after_seconds
+
+if HAS_URLLIB3:
+    import urllib3
+
+__all__ = ["Call", "RegistryError", "RegistrySettings", "Response", "Transport"]
+
+_AGENT = "sealer.cluster"
+_ERROR_BODY = 64 * 1024
+_TOKEN_BODY = 1024 * 1024
+_REDIRECTS = 5
+_REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
+_DOCKER_HUB_API = "registry-1.docker.io"
+
+Body = t.Union[bytes, t.IO[bytes], None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a registry.
+
+    ``target`` is a path, or a URL that the registry gave. ``body`` makes the body anew for every attempt. ``what`` and
+    ``where`` tell what failed when it fails.
+    """
+
+    registry: str
+    method: str
+    target: str
+    what: str
+    where: str = ""
+    repository: str = ""
+    scopes: t.Sequence[str] = ()
+    query: t.Sequence[t.Tuple[str, str]] = ()
+    headers: t.Mapping[str, str] = field(default_factory=dict)
+    body: t.Optional[t.Callable[[], Body]] = None
+    expected: t.FrozenSet[int] = frozenset({200})
+
+
+class Response:
+    """An answer whose body is still to be read. Has to be closed; closing before the end gives the connection up."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, call: Call, method: str) -> None:
+        self._raw = raw
+        self._call = call
+        self._method = method
+        self.url = url
+        self.status: int = raw.status
+        self.headers = raw.headers
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @property
+    def challenges(self) -> t.List[str]:
+        """The ways to authenticate that are offered."""
+        return list(self.headers.getlist("WWW-Authenticate"))
+
+    def close(self) -> None:
+        """Give the connection back, or up."""
+        self._raw.close()
+        self._raw.release_conn()
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes; empty at the end. Raises RegistryError when the connection breaks."""
+        try:
+            return self._raw.read(size)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise broken_connection(self._call.what, self._call.where, self._method, self.url, error) from error
+
+    def read_all(self, limit: int) -> bytes:
+        """The whole body, when that is no more than ``limit`` bytes."""
+        parts: t.List[bytes] = []
+        left = limit + 1
+        while left > 0:
+            part = self.read(left)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        body = b"".join(parts)
+        request = f"{self._method} {redact_url(self.url)}"
+        if len(body) > limit:
+            raise RegistryError(
+                self._call.what, where=self._call.where, why=f"{request} answered with more than {limit} bytes"
+            )
+        length = self.headers.get("Content-Length", "")
+        if length.isdigit() and len(body) < int(length):
+            raise RegistryError(
+                self._call.what, where=self._call.where, why=f"{request}: the connection broke", temporary=True
+            )
+        return body
+
+
+class Transport:
+    """Sends calls. Safe for many threads. ``parallel`` is how many connections are kept a host."""
+
+    def __init__(
+        self,
+        settings: t.Iterable[RegistrySettings] = (),
+        *,
+        credentials: t.Optional[Credentials] = None,
+        parallel: int = 8,
+        connect_timeout: float = 15.0,
+        read_timeout: float = 60.0,
+    ) -> None:
+        listed = list(settings)
+        self._settings = {one.host: one for one in listed}
+        self._credentials = credentials or Credentials(listed)
+        self._pools = Pools(parallel, connect_timeout, read_timeout)
+        self._lock = threading.Lock()
+        self._authorizers: t.Dict[str, Authorizer] = {}
+        self._origins: t.Dict[str, str] = {}
+        self._origin_locks: t.Dict[str, threading.Lock] = {}
+        self.requests = 0
+
+    def settings_of(self, registry: str) -> RegistrySettings:
+        """What is special about a registry."""
+        return self._settings.get(registry) or RegistrySettings(registry)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pools.close()
+
+    def send(self, call: Call) -> Response:
+        """The answer, when its status is an expected one, else RegistryError. One attempt, but for logging in."""
+        origin = self._origin(call)
+        url = urljoin(origin, call.target)
+        if call.query:
+            url += ("&" if "?" in url else "?") + urlencode(call.query, safe=":/")
+        return self._send(call, origin, url, logins=2)
+
+    def _send(self, call: Call, origin: str, url: str, logins: int) -> Response:
+        authorizer = self._authorizer(call.registry)
+        own = _same_origin(url, origin)
+        header = authorizer.header(call.repository, call.scopes) if own else None
+        response = self._follow(call, origin, url, header)
+        if response.status in call.expected:
+            return response
+        refused = self._refusal(call, response)
+        if response.status != 401 or not _same_origin(response.url, origin) or not logins:
+            raise refused
+        if not authorizer.challenged(call.repository, response.challenges, header):
+            raise refused
+        if authorizer.header(call.repository, call.scopes) is None:
+            raise refused
+        return self._send(call, origin, url, logins - 1)
+
+    def _refusal(self, call: Call, response: Response) -> RegistryError:
+        wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.datetime.now(datetime.timezone.utc))
+        with response:
+            body = response.read(_ERROR_BODY) if call.method != "HEAD" else b""
+        return refusal(call.what, call.where, call.method, response.url, response.status, body, wait)
+
+    def _follow(self, call: Call, origin: str, url: str, authorization: t.Optional[str]) -> Response:
+        """The answer behind redirects. What proves who we are is shown to the registry's own origin alone."""
+        own = True
+        for _hop in range(_REDIRECTS + 1):
+            own = own and _same_origin(url, origin)
+            headers = {"User-Agent": _AGENT, **call.headers}
+            if own and authorization:
+                headers["Authorization"] = authorization
+            settings = self.settings_of(call.registry) if own else self._foreign_settings(call, url)
+            response = self._once(call, call.method, url, headers, settings, own or settings.host != call.registry)
+            location = response.headers.get("Location")
+            if call.method not in ("GET", "HEAD") or response.status not in _REDIRECT_STATUS or not location:
+                return response
+            response.close()
+            url = urljoin(url, location)
+        raise RegistryError(call.what, where=call.where, why=f"more than {_REDIRECTS} redirects")
+
+    def _foreign_settings(self, call: Call, url: str) -> RegistrySettings:
+        """Settings for a host that the registry sent us to: its own, else the registry's."""
+        parts = urlsplit(url)
+        settings = self._settings.get(parts.netloc) or self.settings_of(call.registry)
+        if parts.scheme != "https" and not (parts.scheme == "http" and settings.insecure):
+            raise RegistryError(
+                call.what,
+                where=call.where,
+                why=f"the registry sends us to {redact_url(url)}, which is not https",
+                fix="Correct the registry's settings, or set `insecure` for it.",
+            )
+        return settings
+
+    def _once(
+        self,
+        call: Call,
+        method: str,
+        url: str,
+        headers: t.Mapping[str, str],
+        settings: RegistrySettings,
+        show_client_cert: bool,
+    ) -> Response:
+        with self._lock:
+            self.requests += 1
+        body = call.body() if call.body is not None else None
+        try:
+            raw = self._pools.send(method, url, headers, body, settings, show_client_cert=show_client_cert)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise broken_connection(call.what, call.where, method, url, error) from error
+        finally:
+            if body is not None and not isinstance(body, bytes):
+                body.close()
+        return Response(raw, url, call, method)
+
+    def _authorizer(self, registry: str) -> Authorizer:
+        with self._lock:
+            if registry not in self._authorizers:
+                self._authorizers[registry] = Authorizer(
+                    registry,
+                    self._credentials,
+                    lambda request: self._token(registry, request),
+                    plain_realm=self.settings_of(registry).insecure,
+                )
+            return self._authorizers[registry]
+
+    def _token(self, registry: str, request: TokenRequest) -> bytes:
+        """The body of a token server's answer. Its redirects are not followed: the request carries a password."""
+        headers = {"User-Agent": _AGENT, "Accept": "application/json"}
+        if request.authorization:
+            headers["Authorization"] = request.authorization
+        if request.form:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        call = Call(
+            registry,
+            "POST" if request.form else "GET",
+            request.url,
+            what="cannot log in",
+            where=registry,
+            body=(lambda: request.form.encode()) if request.form else None,
+        )
+        settings = self._foreign_settings(call, request.url)
+        own = settings.host != registry or urlsplit(request.url).netloc == registry
+        response = self._once(call, call.method, request.url, headers, settings, own)
+        if response.status not in call.expected:
+            raise self._refusal(call, response)
+        with response:
+            return response.read_all(_TOKEN_BODY)
+
+    def _origin(self, call: Call) -> str:
+        """Scheme and host of the registry's API; where `insecure` allows it, plain HTTP if there is no TLS."""
+        settings = self.settings_of(call.registry)
+        host = _DOCKER_HUB_API if call.registry == "docker.io" else call.registry
+        if not settings.insecure:
+            return f"https://{host}"
+        with self._lock:
+            lock = self._origin_locks.setdefault(host, threading.Lock())
+        with lock:
+            if host not in self._origins:
+                self._origins[host] = self._probe(call, host, settings)
+            return self._origins[host]
+
+    def _probe(self, call: Call, host: str, settings: RegistrySettings) -> str:
+        probe = Call(call.registry, "GET", "/v2/", what=call.what, where=call.where)
+        try:
+            self._once(probe, "GET", f"https://{host}/v2/", {"User-Agent": _AGENT}, settings, True).close()
+        except RegistryError:
+            self._once(probe, "GET", f"http://{host}/v2/", {"User-Agent": _AGENT}, settings, True).close()
+            return f"http://{host}"
+        return f"https://{host}"
+
+
+def _same_origin(url: str, origin: str) -> bool:
+    return _origin_of(url) == _origin_of(origin)
+
+
+def _origin_of(url: str) -> t.Tuple[str, str, t.Optional[int]]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
