@@ -14,7 +14,6 @@ import time
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.base import Base
-from ansible_collections.sealer.cluster.plugins.module_utils._build.description import LABEL
 from ansible_collections.sealer.cluster.plugins.module_utils._build.evaluate import Plan
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Layer
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import Lock
@@ -40,11 +39,10 @@ def rootfs(
         for step, layer in zip(plan.steps, layers)
     ]
     made = [layer for layer in layers if layer]
-    labels = {**plan.labels, LABEL: json.dumps(plan.description.to_json(), sort_keys=True, separators=(",", ":"))}
     config = {
         **platform.to_json(),
         "created": created,
-        "config": {"Env": [f"{key}={value}" for key, value in plan.env.items()], "Labels": labels},
+        "config": {"Env": [f"{key}={value}" for key, value in plan.env.items()], "Labels": plan.all_labels()},
         "rootfs": {"type": "layers", "diff_ids": base.diff_ids + [str(layer.diff_id) for layer in made]},
         "history": base.history + history,
     }

@@ -10,7 +10,6 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import contextlib
-import os
 import typing as t
 from dataclasses import dataclass, field
 
@@ -106,7 +105,7 @@ class _Build:
         for one in platforms:
             self._add_platform(parts, one, lock, [image for image in resolved if image.wanted.platform == one.platform])
         raw = ClusterImage.assemble(rootfs=parts.rootfs, locks=parts.locks, images=parts.images)
-        before = pool.named(request.name)
+        before = pool.named(request.name) if pool.is_given(request.name) else None
         descriptor = Descriptor(OCI_INDEX, pool.put(raw), len(raw))
         if pool.write and pool.layout:
             if lock != self._old_lock:
@@ -206,8 +205,3 @@ def _frozen_error(old: t.Optional[Lock], new: Lock, path: str) -> BuildError:
         why=told,
         fix="Build once without frozen, and keep the lock that it writes",
     )
-
-
-def kubefile_path(path: str, file: t.Optional[str]) -> str:
-    """Where the Kubefile is: `file` counts from the context."""
-    return os.path.join(path, file or "Kubefile")

@@ -9,6 +9,7 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import typing as t
@@ -61,6 +62,11 @@ class Plan:
     env: t.Dict[str, str]
     labels: t.Dict[str, str]
     description: Description
+
+    def all_labels(self) -> t.Dict[str, str]:
+        """With the one that holds the description."""
+        text = json.dumps(self.description.to_json(), sort_keys=True, separators=(",", ":"))
+        return {**self.labels, LABEL: text}
 
 
 def builtin_variables(platform: Platform) -> t.Dict[str, str]:

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.evaluate import Plan
-from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import Lock
+from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import Lock, LockedImage
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Pool
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ContainerImage
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
@@ -61,10 +61,9 @@ def report(
 ) -> BuildResult:
     """Put the result together."""
     platforms = [platform for platform, _plan in plans]
-    locked = [
-        one for one in new_lock.images if any(Platform.parse(one.platform).matches(platform) for platform in platforms)
-    ]
-    labels = plans[0][1].labels
+    other = new_lock.other_platforms(platforms)
+    locked = [one for one in new_lock.images if one not in other]
+    labels = min(plans, key=lambda one: one[0])[1].all_labels()
     same = before is not None and before.digest == after.digest
     return BuildResult(
         changed=not same or old_lock != new_lock,
@@ -73,27 +72,25 @@ def report(
             "digest": str(after.digest),
             "size": _size(pool, after, parts, {one.manifest: one.size for one in locked}),
             "platforms": [str(platform) for platform in sorted(platforms)],
-            "labels": dict(labels),
-            "runtime": labels.get(RUNTIME_LABEL, ""),
+            "labels": labels,
+            "runtime": labels.get(RUNTIME_LABEL),
         },
-        images=[
-            {
-                "reference": one.reference,
-                "digest": one.digest,
-                "platform": one.platform,
-                "size": one.size,
-                "why": list(one.why),
-            }
-            for one in locked
-        ],
+        images=[_told(one) for one in locked],
         lock_file=lock_file,
-        diff={
-            "before": _state(name, before, old_lock),
-            "after": _state(name, after, new_lock),
-        },
+        diff={"before": _state(name, before, old_lock), "after": _state(name, after, new_lock)},
         warnings=warnings,
         bytes_reused=parts.bytes_reused,
     )
+
+
+def _told(one: LockedImage) -> t.Dict[str, t.Any]:
+    return {
+        "reference": one.reference,
+        "digest": one.digest,
+        "platform": one.platform,
+        "size": one.size,
+        "why": list(one.why),
+    }
 
 
 def _state(name: Reference, descriptor: t.Optional[Descriptor], lock: t.Optional[Lock]) -> t.Dict[str, t.Any]:

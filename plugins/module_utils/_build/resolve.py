@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import LockedImage
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Document
@@ -61,8 +61,13 @@ class Resolved:
 
 
 def resolve_all(sources: Sources, wanted: t.Sequence[Wanted], parallel: int, progress: Progress) -> t.List[Resolved]:
-    """All container images, in the order asked. What cannot be had is told all at once."""
+    """All container images, in the order asked. What cannot be had is told all at once.
+
+    `parallel` transfers are spread over images and over the layers of each.
+    """
     progress.total(0, len(wanted))
+    workers = max(1, min(len(wanted), parallel // 2))
+    sources = replace(sources, parallel=max(1, parallel // workers))
 
     def attempt(one: Wanted) -> t.Union[Resolved, SealerError]:
         try:
@@ -72,7 +77,7 @@ def resolve_all(sources: Sources, wanted: t.Sequence[Wanted], parallel: int, pro
         progress.item(str(one.reference))
         return result
 
-    with ThreadPoolExecutor(max_workers=max(1, parallel)) as executor:
+    with ThreadPoolExecutor(max_workers=workers) as executor:
         results = list(executor.map(attempt, wanted))
     failed = [(one, result) for one, result in zip(wanted, results) if isinstance(result, SealerError)]
     if failed:
@@ -145,7 +150,9 @@ def _from_store(sources: Sources, wanted: Wanted, digest: Digest, source: str) -
 def _from_registry(sources: Sources, wanted: Wanted, asked: Reference) -> Resolved:
     pool = sources.pool
     if pool.write and pool.layout:
-        document = pool.document(sources.registry.pull_container_image(pool.layout, asked, wanted.platform))
+        document = pool.document(
+            sources.registry.pull_container_image(pool.layout, asked, wanted.platform, sources.parallel)
+        )
     else:
         document = sources.registry.document(asked)
         pool.remember(document.raw)

@@ -34,7 +34,9 @@ class Registry(t.Protocol):
     def pull_cluster_image(self, layout: Layout, reference: Reference, platform: Platform) -> Descriptor:
         """Bring a cluster image into the store, for one platform."""
 
-    def pull_container_image(self, layout: Layout, reference: Reference, platform: Platform) -> Descriptor:
+    def pull_container_image(
+        self, layout: Layout, reference: Reference, platform: Platform, parallel: int
+    ) -> Descriptor:
         """Bring a container image into the store, for one platform; answers what the name stands for."""
 
 
@@ -47,6 +49,7 @@ class Sources:
     pull: str = MISSING
     frozen: bool = False
     lock: Lock = field(default_factory=Lock)
+    parallel: int = 1
 
     @property
     def asks_first(self) -> bool:
