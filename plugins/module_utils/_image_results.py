@@ -108,17 +108,49 @@ def name_state(entry: t.Optional[Descriptor]) -> t.Optional[t.Dict[str, t.Any]]:
 
 
 def name_state_after(
-    layout: Layout, name: Reference, descriptor: Descriptor, platforms: t.Sequence[Platform] = ()
+    layout: t.Optional[Layout], name: Reference, descriptor: Descriptor, platforms: t.Sequence[Platform] = ()
 ) -> t.Dict[str, t.Any]:
-    """What the name will stand for once it is given to an image that is in the store."""
-    own = list(platforms) or wanted_platforms(descriptor)
-    before = layout.names().get(str(name))
-    state = {"digest": str(descriptor.digest), "platforms": [str(platform) for platform in own]}
-    document = layout.read_document(descriptor) if descriptor.media_type in INDEX_TYPES else None
-    if isinstance(document, Index) and is_cluster_image(document):
+    """What a name will stand for, as far as it can be told while the image may not be in the store yet."""
+    own = sorted(platforms) or wanted_platforms(descriptor)
+    index = _index(layout, descriptor)
+    if layout is not None and index is not None:
         several = [own]
+        before = layout.names().get(str(name))
         if before is not None and before.digest == descriptor.digest:
             several.append(wanted_platforms(before))
-        joined = joined_platforms(document, *several)
-        state["platforms"] = [text for text in joined.split(",") if text]
-    return state
+        joined = joined_platforms(index, *several) if is_cluster_image(index) else ""
+        own = [Platform.parse(text) for text in joined.split(",") if text]
+    return {"digest": str(descriptor.digest), "platforms": [str(platform) for platform in own]}
+
+
+def whole_state(
+    layout: t.Optional[Layout], reference: Reference, asked: t.Optional[t.Sequence[Platform]] = None
+) -> t.Optional[t.Dict[str, t.Any]]:
+    """What a user's name stands for, and whether all of it is there.
+
+    Of an ordinary index, that is what is here of it already, and with `asked` all that it has for these platforms, or
+    for any when there is none.
+    """
+    entry = layout.names().get(str(reference)) if layout else None
+    state = name_state(entry)
+    if layout is None or entry is None or state is None:
+        return None
+    return {**state, "whole": not layout.missing(entry) and (asked is None or _has_asked(layout, entry, asked))}
+
+
+def _has_asked(layout: Layout, entry: Descriptor, asked: t.Sequence[Platform]) -> bool:
+    index = _index(layout, entry)
+    if index is None or is_cluster_image(index):
+        return True
+    return all(
+        layout.has(child.digest, child.size)
+        for child in index.children
+        if not asked or (child.platform and any(child.platform.matches(platform) for platform in asked))
+    )
+
+
+def _index(layout: t.Optional[Layout], descriptor: Descriptor) -> t.Optional[Index]:
+    if layout is None or descriptor.media_type not in INDEX_TYPES or not layout.has(descriptor.digest):
+        return None
+    document = layout.read_document(descriptor)
+    return document if isinstance(document, Index) else None
