@@ -48,6 +48,7 @@ _POD_SPECS: t.Dict[str, t.Tuple[str, ...]] = {
 }
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _NESTING = 16
+_DEPTH = 200
 _SIZE_LIMIT = 64 << 20
 
 
@@ -116,7 +117,9 @@ class _Scan:
             text = text.replace("\t", " ")
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
+            _check_depth(text, loader)
             for root in yaml.compose_all(text, Loader=loader):
+                self._seen.clear()
                 self._document(root, "", 0)
         except (yaml.YAMLError, RecursionError) as error:
             self._broken(error, strict and "{{" not in text)
@@ -168,6 +171,15 @@ class _Scan:
         elif text not in self.ignored:
             reference = parse_name(text, f"{where}:{node.start_mark.column + 1}")
             self.findings.found.append(Found(reference, f"{where} {label}"))
+
+
+def _check_depth(text: str, loader: t.Any) -> None:
+    """Refuse what would overflow the stack of the C composer, which nothing could catch."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH:
+            raise RecursionError
 
 
 def _get(node: t.Optional[Node], key: str) -> t.Optional[Node]:

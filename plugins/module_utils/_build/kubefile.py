@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.arguments im
     take_flags,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import (
+    HereDocument,
     LogicalLine,
     Where,
     Word,
@@ -130,6 +131,8 @@ def parse(text: str, file: str) -> t.List[Instruction]:
             break
         except BuildError as error:
             errors.append(error)
+            if isinstance(error, HereDocument):
+                break
     if not errors:
         errors = _order_errors(instructions, file)
     if len(errors) == 1:

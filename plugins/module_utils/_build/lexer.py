@@ -21,6 +21,10 @@ _DIRECTIVE = re.compile(r"^\s*#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.*?)\s*$")
 _HEREDOC = re.compile(r"(?:^|\s)(<<-?\s*([\"']?)[A-Za-z_][A-Za-z0-9_]*\2)(?=\s|$)")
 
 
+class HereDocument(BuildError):
+    """What follows cannot be told from instructions."""
+
+
 @dataclass(frozen=True)
 class Where:
     """A place in a text file; lines and columns count from 1."""
@@ -135,8 +139,9 @@ def refuse_heredoc(body: Word) -> None:
     """Here-documents are not part of the grammar; say so instead of reading their lines as instructions."""
     found = _HEREDOC.search(body.raw)
     if found:
-        raise body.where(found.start(1)).error(
+        raise HereDocument(
             "here-documents are not supported",
+            where=str(body.where(found.start(1))),
             why=f"found {found.group(1)}",
             fix="Put the text into a file of the build context",
         )
