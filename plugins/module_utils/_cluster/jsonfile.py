@@ -1,0 +1,64 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Small JSON files on a node: read strictly, replaced atomically.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+Json = t.Dict[str, t.Any]
+
+
+def read_json(path: str) -> t.Optional[Json]:
+    """The object in a file, or None where there is no file."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            found = json.load(stream)
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ClusterError(
+            "this file is not valid JSON", where=path, why=str(error), fix="Restore it from a backup or remove it"
+        ) from error
+    if not isinstance(found, dict):
+        raise ClusterError("this file does not hold a JSON object", where=path)
+    return found
+
+
+def write_json(path: str, document: Json) -> None:
+    """Replace a file, readable for its owner only."""
+    directory = os.path.dirname(path)
+    os.makedirs(directory, mode=0o755, exist_ok=True)
+    handle, partial = tempfile.mkstemp(prefix=".", suffix=".partial", dir=directory)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(pretty(document))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def pretty(document: t.Any) -> str:
+    """One spelling for each document, for files and diffs."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def remove(path: str) -> None:
+    """Remove a file that may be gone already."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,124 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Starting a cluster on its first control plane, and keeping its recorded state true.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind, differences
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import is_node, run_kubeadm, unfinished
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+RUNTIME = "kubeadm"
+
+
+@dataclasses.dataclass(frozen=True)
+class InitRequest:
+    """The cluster as it is wanted."""
+
+    name: str
+    image: Json
+    version: str
+    endpoint: str
+    control_planes: t.Sequence[str]
+    workers: t.Sequence[str]
+    documents: t.Sequence[Json]
+    settings: ResetSettings
+
+    def state(self) -> Json:
+        return cluster_state.new_state(
+            name=self.name,
+            image=self.image,
+            runtime=RUNTIME,
+            version=self.version,
+            endpoint=self.endpoint,
+            control_planes=self.control_planes,
+            workers=self.workers,
+            inputs=by_kind(self.documents),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class InitPlan:
+    """What is, what shall be, and which steps lead there."""
+
+    before: Json
+    after: Json
+    initialise: bool
+    record: bool
+    pending: t.Sequence[str] = ()
+
+    @property
+    def changed(self) -> bool:
+        return self.initialise or self.record
+
+
+def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
+    """Decide; changes nothing. Raises ClusterError when this host carries another cluster."""
+    wanted = request.state()
+    recorded = cluster_state.read_state()
+    found = record.read_record()
+    if not is_node() or unfinished(found):
+        return InitPlan(before={}, after=wanted, initialise=True, record=True)
+    if found is None:
+        raise ClusterError(
+            "this host is a node of a cluster that this collection did not make",
+            where=ADMIN_KUBECONFIG,
+            fix="Take another host, or reset this one with the tool that made the cluster",
+        )
+    if recorded is None:
+        return InitPlan(before={}, after=wanted, initialise=False, record=True)
+    _refuse_other_cluster(recorded, wanted)
+    pending = differences(recorded["inputs"], wanted["inputs"])
+    after = dict(wanted, inputs=recorded["inputs"])
+    secret = kubectl.get("secret", "-n", cluster_state.SECRET_NAMESPACE, cluster_state.SECRET_NAME)
+    stale = recorded != after or not cluster_state.secret_carries(secret, after)
+    return InitPlan(before=recorded, after=after, initialise=False, record=stale, pending=pending)
+
+
+def _refuse_other_cluster(recorded: Json, wanted: Json) -> None:
+    if recorded["name"] != wanted["name"]:
+        raise ClusterError(
+            f"this host is a control plane of the cluster {recorded['name']!r}, not of {wanted['name']!r}",
+            where=cluster_state.STATE_PATH,
+            fix="Correct sealer_cluster_name or the inventory, or reset the host first",
+        )
+    if recorded["runtime"] != wanted["runtime"]:
+        old, new = recorded["runtime"], wanted["runtime"]
+        raise ClusterError(
+            f"the cluster runs {old['name']} {old['version']}, the image brings {new['name']} {new['version']}",
+            where=cluster_state.STATE_PATH,
+            fix="Installing does not change the version of a running cluster; use an image with the same version",
+        )
+
+
+def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl, directory: t.Optional[str]) -> str:
+    """Carry a plan out; returns what kubeadm said."""
+    said = ""
+    if todo.initialise:
+        said = run_kubeadm(
+            run,
+            "init",
+            request.documents,
+            arguments=["--skip-token-print"],
+            settings=request.settings,
+            directory=directory,
+        )
+        record.finish({"cluster": request.name})
+    if todo.record:
+        kubectl.put(cluster_state.secret_of(todo.after))
+        write_json(cluster_state.STATE_PATH, todo.after)
+    return said

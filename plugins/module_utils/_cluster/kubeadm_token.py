@@ -1,0 +1,75 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a new node needs to know of its cluster: a token that soon expires, and how to know the right API server.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner, checked
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import CA_CERTIFICATE
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
+
+
+def certificate_authority(path: str = CA_CERTIFICATE) -> str:
+    """The cluster's CA certificate in PEM form."""
+    try:
+        with open(path, encoding="ascii") as stream:
+            return stream.read()
+    except FileNotFoundError as error:
+        raise ClusterError(
+            "this host is no control plane, so it cannot let others join",
+            where=path,
+            fix="Run the init entry point on the first control plane before workers join",
+        ) from error
+
+
+def fingerprint(pem: str) -> str:
+    """SHA-256 of the first certificate of a PEM file."""
+    found = _PEM.search(pem)
+    if found is None:
+        raise ClusterError("there is no certificate in this text", why=pem[:80])
+    return hashlib.sha256(base64.b64decode(found.group(1))).hexdigest()
+
+
+def is_ready(node: t.Mapping[str, t.Any]) -> bool:
+    """Whether a Node says that it is ready."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
+
+
+def missing_nodes(wanted: t.Iterable[str], nodes: t.Iterable[Json]) -> t.List[str]:
+    """Names that are no working members: not known, or not ready, as a host that was reset by hand."""
+    ready = {node["metadata"]["name"] for node in nodes if is_ready(node)}
+    return sorted(set(wanted) - ready)
+
+
+def create_token(run: Runner, ttl: str) -> str:
+    """A bootstrap token made by kubeadm; it is on no command line and in no file."""
+    command = ["kubeadm", "token", "create", "--ttl", ttl, "--kubeconfig", ADMIN_KUBECONFIG]
+    return checked(run, command).strip()
+
+
+def discovery_kubeconfig(ca: str, endpoint: str) -> Json:
+    """A kubeconfig without a user, as kubeadm's file discovery wants it."""
+    cluster = {"server": f"https://{endpoint}", "certificate-authority-data": base64.b64encode(ca.encode()).decode()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "cluster", "cluster": cluster}],
+        "contexts": [{"name": "join", "context": {"cluster": "cluster", "user": ""}}],
+        "current-context": "join",
+        "users": [],
+    }

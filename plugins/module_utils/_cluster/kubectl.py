@@ -1,0 +1,70 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubectl with an administrator's kubeconfig.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
+
+
+class Kubectl:
+    """Questions to an API server; no cache is left on the host."""
+
+    def __init__(self, run: Runner, kubeconfig: str, cache: str) -> None:
+        self._run = run
+        self.kubeconfig = kubeconfig
+        self.environ = {"KUBECONFIG": kubeconfig, "KUBECACHEDIR": cache}
+
+    def call(self, *arguments: str, data: t.Optional[str] = None, cwd: t.Optional[str] = None) -> Completed:
+        return self._run(["kubectl", *arguments], data=data, environ=self.environ, cwd=cwd)
+
+    def text(self, *arguments: str, data: t.Optional[str] = None) -> str:
+        done = self.call(*arguments, data=data)
+        if done.rc == NOT_FOUND:
+            raise ClusterError(
+                "kubectl is not on this host", where=self.kubeconfig, fix="Run the rootfs role of a base image first"
+            )
+        if done.rc != 0:
+            raise ClusterError(
+                f"kubectl {' '.join(arguments)} failed",
+                where=self.kubeconfig,
+                why=done.output[-2000:],
+                fix="See whether the API server of this cluster answers: kubectl get --raw /readyz?verbose",
+            )
+        return done.stdout
+
+    def get(self, *arguments: str) -> t.Optional[Json]:
+        """One object or a List, or None where there is no such object."""
+        text = self.text("get", "--request-timeout=30s", "--ignore-not-found", "-o", "json", *arguments)
+        return t.cast("Json", json.loads(text)) if text.strip() else None
+
+    def items(self, *arguments: str) -> t.List[Json]:
+        """The objects of a question that may have many answers."""
+        found = self.get(*arguments)
+        if found is None:
+            return []
+        return list(found["items"]) if found.get("kind") == "List" else [found]
+
+    def put(self, document: Json) -> None:
+        """Create or replace one object that belongs to us."""
+        self.text(
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager=sealer.cluster",
+            "-f",
+            "-",
+            data=json.dumps(document),
+        )

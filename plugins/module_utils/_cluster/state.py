@@ -1,0 +1,76 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is known of a cluster: /etc/sealer/cluster.json on control planes and the Secret kube-system/sealer-cluster.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, read_json
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+SCHEMA_VERSION = 1
+STATE_PATH = "/etc/sealer/cluster.json"
+APPLICATIONS_PATH = "/etc/sealer/applications.json"
+SECRET_NAMESPACE = "kube-system"
+SECRET_NAME = "sealer-cluster"
+_SECRET_KEY = "cluster.json"
+
+
+def new_state(
+    *,
+    name: str,
+    image: Json,
+    runtime: str,
+    version: str,
+    endpoint: str,
+    control_planes: t.Sequence[str],
+    workers: t.Sequence[str],
+    inputs: Json,
+) -> Json:
+    """The state of a cluster as it is recorded."""
+    members = [{"name": host, "role": "control_plane"} for host in control_planes]
+    members += [{"name": host, "role": "worker"} for host in workers]
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "name": name,
+        "image": {"reference": image.get("reference", ""), "digest": image.get("digest", "")},
+        "runtime": {"name": runtime, "version": version},
+        "endpoint": endpoint,
+        "members": members,
+        "inputs": inputs,
+    }
+
+
+def read_state(path: str = STATE_PATH) -> t.Optional[Json]:
+    """The recorded state, or None where this host has none."""
+    state = read_json(path)
+    if state is not None and state.get("schemaVersion") != SCHEMA_VERSION:
+        raise ClusterError(
+            f"the recorded state has version {state.get('schemaVersion')!r}, and this collection reads {SCHEMA_VERSION}",
+            where=path,
+            fix="Use the release of the collection that made or last changed the cluster, or a newer one",
+        )
+    return state
+
+
+def secret_of(state: Json) -> Json:
+    """The Secret that carries a state."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "io.sealer/cluster",
+        "metadata": {"name": SECRET_NAME, "namespace": SECRET_NAMESPACE},
+        "data": {_SECRET_KEY: base64.b64encode(pretty(state).encode()).decode()},
+    }
+
+
+def secret_carries(secret: t.Optional[Json], state: Json) -> bool:
+    """Whether that Secret has this state."""
+    return secret is not None and secret.get("data") == secret_of(state)["data"]

@@ -1,0 +1,87 @@
+#!/usr/bin/python
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Take a node out of the API."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_node
+short_description: Take a node out of a cluster's API
+version_added: 0.1.0
+description:
+  - Runs on a control plane and deletes the Node object of a host that is no member any more, with its Lease.
+  - Does not touch the host itself. M(sealer.cluster.node_reset) does.
+author:
+  - sealer.cluster contributors
+extends_documentation_fragment:
+  - sealer.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  name:
+    description: Name of the node.
+    type: str
+    required: true
+  kubeconfig:
+    description: Kubeconfig of an administrator on the host where the module runs.
+    type: path
+    default: /etc/kubernetes/admin.conf
+  state:
+    description: Only V(absent), for now.
+    type: str
+    choices: [absent]
+    default: absent
+"""
+
+EXAMPLES = r"""
+- name: Forget the host
+  sealer.cluster.cluster_node:
+    name: w1
+    state: absent
+  delegate_to: cp1
+"""
+
+RETURN = r"""
+name:
+  description: Name of the node.
+  returned: success
+  type: str
+  sample: w1
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+            "state": {"type": "str", "choices": ["absent"], "default": "absent"},
+        },
+        supports_check_mode=True,
+    )
+    name = module.params["name"]
+    kubectl = Kubectl(module_runner(module), module.params["kubeconfig"], module.tmpdir)
+    try:
+        found = kubectl.get("node", name) is not None
+        if found and not module.check_mode:
+            kubectl.text("delete", "node", name, "--ignore-not-found", "--timeout=60s")
+    except SealerError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=found, name=name, diff={"before": f"node {name}\n" if found else "", "after": ""})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make a node a plain host again."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_reset
+short_description: Make a node of a kubeadm cluster a plain host again
+version_added: 0.1.0
+description:
+  - Runs C(kubeadm reset) and removes what that leaves, which are containers of pods, mounts, network links, rules of iptables and nftables,
+    CNI configuration, directories, cgroups, and puts back the kernel settings that the kubelet and kube-proxy changed.
+  - Only what Kubernetes made is touched. What was there before the host became a node is known from C(/var/lib/sealer/kubeadm.json).
+  - A host that this collection did not make a node of is left alone, unless O(force=true).
+  - Fails when something is still there at the end.
+author:
+  - sealer.cluster contributors
+extends_documentation_fragment:
+  - sealer.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  cri_socket:
+    description: Socket of the container runtime.
+    type: str
+    default: unix:///run/containerd/containerd.sock
+  cni_files:
+    description: Files in C(/etc/cni/net.d) that the network application wrote. Others stay.
+    type: list
+    elements: str
+    default: [10-flannel.conflist]
+  links:
+    description: Names of network links that the network application makes, as shell patterns. Links that were there before stay.
+    type: list
+    elements: str
+    default: [cni0, flannel.*, flannel-v6.*, kube-ipvs0]
+  force:
+    description: Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is removed.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Make the host what it was
+  sealer.cluster.node_reset:
+"""
+
+RETURN = r"""
+removed:
+  description: What was removed, or would be in check mode, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: [service kubelet.service, link cni0, path /etc/kubernetes]
+kubeadm_output:
+  description: The end of what kubeadm said.
+  returned: when it was run
+  type: str
+  sample: "[reset] Deleted contents of the etcd data directory: /var/lib/etcd"
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import (
+    DEFAULT_CNI_FILES,
+    DEFAULT_CRI_SOCKET,
+    DEFAULT_LINKS,
+    NodeReset,
+    ResetSettings,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
+            "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
+            "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
+            "force": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    said = ""
+    try:
+        node = NodeReset(module_runner(module), ResetSettings(**module.params))
+        found = node.survey().lines()
+        if node.foreign:
+            module.warn("This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it.")
+        if found and not module.check_mode:
+            said = node.clear()
+    except SealerError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=bool(found),
+        removed=found,
+        diff={"before": "".join(f"{line}\n" for line in found), "after": ""},
+        **({"kubeadm_output": tail(said)} if said else {}),
+    )
+
+
+if __name__ == "__main__":
+    main()
