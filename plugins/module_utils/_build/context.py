@@ -53,7 +53,7 @@ class Context:
             raise BuildError("the build context is no directory", where=root, fix="Set `path` to an existing directory")
         self.rules = _read_rules(self.root)
         self._without = {os.path.join(os.path.realpath(os.path.dirname(one)), os.path.basename(one)) for one in without}
-        self._listed: t.Optional[t.List[Node]] = None
+        self._listed: t.Optional[t.List[str]] = None
 
     def select(self, source: str, where: Where) -> t.List[Node]:
         """What a source of COPY or APP names: one node for a path, any number, but not none, for a pattern."""
@@ -64,20 +64,21 @@ class Context:
             expression = compile_glob(path)
         except (ValueError, re.error) as error:
             raise where.error(f"{source} is no pattern", why=str(error)) from error
-        found = [node for node in self._all() if expression.fullmatch(node.path)]
+        found = [one for one in self._all() if expression.fullmatch(one)]
         if not found:
             raise where.error(
                 f"no file matches {source}", why=f"looked in {self.root}", fix=f"Correct the pattern or {IGNORE_FILE}"
             )
-        return [self._single(node.path, source, where) for node in found]
+        return [self._single(one, source, where) for one in found]
 
     def below(self, directory: Node) -> t.List[Node]:
         """Everything in a directory, sorted; paths are relative to that directory."""
-        return sorted(self._walk(directory.source, directory.path, ""), key=lambda node: node.path)
+        found = self._walk(directory.source, directory.path, "")
+        return sorted((_node(full, path) for full, path in found), key=lambda node: node.path)
 
-    def _all(self) -> t.List[Node]:
+    def _all(self) -> t.List[str]:
         if self._listed is None:
-            self._listed = sorted(self._walk(self.root, "", ""), key=lambda node: node.path)
+            self._listed = sorted(path for _full, path in self._walk(self.root, "", ""))
         return self._listed
 
     def _single(self, path: str, source: str, where: Where) -> Node:
@@ -92,13 +93,15 @@ class Context:
             raise where.error(f"{source} is left out by {IGNORE_FILE}", why=f"rule in line {rule.line}")
         if self._is_without(full):
             raise where.error(f"{source} cannot be copied", why="the build writes it")
+        _check_name(full)
         kind, executable = _kind(real)
         return Node(path, kind, real, executable)
 
     def _is_without(self, full: str) -> bool:
         return bool(self._without) and full in self._without
 
-    def _walk(self, directory: str, context_path: str, relative: str) -> t.Iterator[Node]:
+    def _walk(self, directory: str, context_path: str, relative: str) -> t.Iterator[t.Tuple[str, str]]:
+        """Full and relative paths of all that is not left out."""
         try:
             with os.scandir(directory) as scan:
                 names = sorted(entry.name for entry in scan)
@@ -111,10 +114,9 @@ class Context:
             ignored = self.rules.ignored_by(in_context) is not None
             if self._is_without(full) or (ignored and not self.rules.has_exceptions):
                 continue
-            node = _node(full, path)
             if not ignored:
-                yield node
-            if node.kind == DIRECTORY:
+                yield full, path
+            if os.path.isdir(full) and not os.path.islink(full):
                 yield from self._walk(full, in_context, path)
 
 
@@ -136,16 +138,19 @@ def _normal(source: str, where: Where) -> str:
     return "" if path == "." else path
 
 
-def _node(full: str, path: str) -> Node:
-    name = posixpath.basename(path)
+def _check_name(full: str) -> None:
     try:
         full.encode("utf-8")
     except UnicodeEncodeError as error:
         raise BuildError("a file name is no UTF-8", where=repr(full), fix="Rename it or ignore it") from error
-    if name.startswith(_WHITEOUT):
+    if os.path.basename(full).startswith(_WHITEOUT):
         raise BuildError(
             f"a file name begins with {_WHITEOUT}", where=full, why="in a layer that deletes a file", fix="Rename it"
         )
+
+
+def _node(full: str, path: str) -> Node:
+    _check_name(full)
     if os.path.islink(full):
         return Node(path, LINK, full, target=os.readlink(full))
     kind, executable = _kind(full)

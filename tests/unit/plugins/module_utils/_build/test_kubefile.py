@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import pathlib
+import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._build.arguments import expand
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 FILES = pathlib.Path(__file__).parent / "fixtures" / "kubefiles"
-TEXT = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\n\r\0"))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0"))
 KEYWORDS = ("FROM", "ARG", "COPY", "ENV", "LABEL", "APP", "APPENV", "APPCMDS", "LAUNCH", "CMDS", "CMD", "RUN", "X")
 PIECES = st.sampled_from(
     [*KEYWORDS, "scratch", "a=b", '"', "'", "\\", "`", "$", "${", "}", ":-", "[", "]", ",", "#", "<<E", "--", "="]
@@ -71,7 +72,7 @@ def escaped(text: str) -> str:
 
 
 @given(st.lists(st.tuples(TEXT, st.sampled_from([quoted_double, quoted_single, escaped])), min_size=1))
-def test_quoting_survives(values: list) -> None:
+def test_quoting_survives(values: t.List[t.Tuple[str, t.Callable[[str], str]]]) -> None:
     written = [quote(text) or '""' for text, quote in values]
     line = next(logical_lines("ENV " + " ".join(written) + " end", "Kubefile"))
     assert [expand(word, {}) for word in split_words(line.body)] == [text for text, _quote in values] + ["end"]
