@@ -1,0 +1,152 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Many processes at once, killed at any moment, in any order: the store is whole every time."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor
+from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._oci import layout_worker
+
+COUNT = 6
+ROUNDS = int(os.environ.get("SEALER_KILL_ROUNDS", "30"))
+KILLED = -9
+
+
+def start(path: str, seed: int) -> subprocess.Popen[bytes]:
+    """A process that has begun to work."""
+    command = [sys.executable, layout_worker.__file__, path, str(seed), str(COUNT)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    worker = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == b"working\n"
+    worker.stdout.close()
+    return worker
+
+
+def assert_finished(layout: Layout) -> None:
+    assert layout.verify() == []
+    named = {name: entry for name, entry in layout.names().items() if "extra" not in name}
+    assert sorted(named) == sorted(str(layout_worker.reference(number)) for number in range(COUNT))
+    for number in range(COUNT):
+        document = layout.read_document(named[str(layout_worker.reference(number))])
+        assert [blob.digest for blob in document.children[1:]] == [
+            Digest.of(layout_worker.content(number + step)) for step in range(3)
+        ]
+
+
+def test_processes_share_a_store_with_prune(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "store")
+    workers = [start(path, seed) for seed in range(4)]
+    assert [worker.wait(timeout=120) for worker in workers] == [0, 0, 0, 0]
+    layout = Layout.open(path)
+    assert_finished(layout)
+    assert not any("extra" in name for name in layout.names())
+    layout.prune()
+    assert list((tmp_path / "store").rglob(".*.partial")) == []
+
+
+def test_a_store_survives_kill_9_at_any_moment(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "store")
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    whole = timed_run(str(tmp_path / "measured"))
+    killed = 0
+    for number in range(ROUNDS):
+        worker = start(path, seed + number)
+        try:
+            worker.wait(timeout=chance.uniform(0.0, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+        killed += worker.wait() == KILLED
+        if Layout.exists(path):
+            assert Layout.open(path).verify() == [], f"seed {seed}, round {number}"
+        if number % 5 == 4:
+            assert_next_run_finishes(path, seed + number)
+            take_names_away(path, chance)
+    assert killed > ROUNDS // 4
+    assert_next_run_finishes(path, seed)
+
+
+def timed_run(path: str) -> float:
+    worker = start(path, 1)
+    begun = time.monotonic()
+    assert worker.wait(timeout=120) == 0
+    return time.monotonic() - begun
+
+
+def assert_next_run_finishes(path: str, seed: int) -> None:
+    assert start(path, seed).wait(timeout=120) == 0
+    assert_finished(Layout.open(path))
+
+
+def take_names_away(path: str, chance: random.Random) -> None:
+    """Take some names away, so that there is something to do again."""
+    layout = Layout.open(path)
+    for number in chance.sample(range(COUNT), COUNT // 2):
+        layout.untag(layout_worker.reference(number))
+    layout.prune()
+
+
+@pytest.mark.parametrize("rounds", [20])
+def test_writers_of_one_blob_wait_for_each_other(tmp_path: pathlib.Path, rounds: int) -> None:
+    layout = Layout.open(str(tmp_path / "store"), create=True)
+    for number in range(rounds):
+        written: list[bool] = []
+
+        def write(number: int = number, written: list[bool] = written) -> None:
+            data = layout_worker.content(number)
+            with layout.writer(Digest.of(data), len(data)) as writer:
+                written.append(not writer.done)
+                if not writer.done:
+                    for start_at in range(0, len(data), layout_worker.STEP):
+                        writer.write(data[start_at : start_at + layout_worker.STEP])
+                    writer.commit()
+
+        threads = [threading.Thread(target=write) for _thread in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(written) == [False] * 5 + [True]
+    assert layout.verify() == []
+
+
+def test_prune_waits_for_a_session(tmp_path: pathlib.Path) -> None:
+    layout = Layout.open(str(tmp_path / "store"), create=True)
+    pruned = threading.Event()
+
+    def prune() -> None:
+        layout.prune()
+        pruned.set()
+
+    with layout.session():
+        digest = layout.put_bytes(b"{}")
+        thread = threading.Thread(target=prune)
+        thread.start()
+        manifest = layout_worker.put_image(layout, 1)
+        assert not pruned.is_set() and layout.has(digest)
+        layout.tag(layout_worker.reference(1), manifest)
+    thread.join(timeout=60)
+    assert pruned.is_set()
+    assert layout.verify() == []
+    assert not layout.has(digest)
+    assert layout.resolve(layout_worker.reference(1)) == Descriptor(
+        media.OCI_MANIFEST,
+        manifest.digest,
+        manifest.size,
+        {media.ANNOTATION_REF: str(layout_worker.reference(1))},
+    )
