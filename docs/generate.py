@@ -25,8 +25,10 @@ MARKUP = re.compile(r"\b(O|V|RV|E|C|M|P|B|I)\(((?:[^()\\]|\\.|\([^()]*\))*)\)")
 Document = t.Dict[str, t.Any]
 
 
-def ansible_doc(kind: str, names: t.Iterable[str] = ()) -> dict[str, Document]:
-    """What ansible-doc knows, by full name; everything of that kind without names."""
+def ansible_doc(kind: str, names: list[str]) -> dict[str, Document]:
+    """What ansible-doc knows of these, by full name."""
+    if not names:
+        return {}
     done = subprocess.run(["ansible-doc", "--json", "--type", kind, *names], capture_output=True, text=True, check=True)
     return t.cast("dict[str, Document]", json.loads(done.stdout))
 
@@ -50,7 +52,11 @@ def kind_of(option: Document) -> str:
 def option_rows(options: dict[str, Document], prefix: str = "") -> t.Iterator[str]:
     """Rows of a table of options; an option of an option is named with its parents."""
     for name, option in sorted(options.items()):
-        default = "required" if option.get("required") else f"`{json.dumps(option['default'])}`" if option.get("default") is not None else ""
+        default = (
+            "required"
+            if option.get("required")
+            else f"`{json.dumps(option['default'])}`" if option.get("default") is not None else ""
+        )
         choices = ", ".join(f"`{choice}`" for choice in option.get("choices") or [])
         told = plain(option.get("description")) + (f" One of {choices}." if choices else "")
         yield f"| `{prefix}{name}` | {kind_of(option)} | {default} | {told} |"
@@ -59,7 +65,8 @@ def option_rows(options: dict[str, Document], prefix: str = "") -> t.Iterator[st
 
 def result_rows(results: dict[str, Document], prefix: str = "") -> t.Iterator[str]:
     for name, result in sorted(results.items()):
-        yield f"| `{prefix}{name}` | {kind_of(result)} | {plain(result.get('returned'))} | {plain(result.get('description'))} |"
+        returned, told = plain(result.get("returned")), plain(result.get("description"))
+        yield f"| `{prefix}{name}` | {kind_of(result)} | {returned} | {told} |"
         yield from result_rows(result.get("contains") or {}, f"{prefix}{name}.")
 
 
@@ -71,10 +78,23 @@ def table(heads: str, rows: t.Iterable[str]) -> list[str]:
 def module_page(name: str, document: Document) -> str:
     """A module's page: purpose, options, results, examples."""
     doc = document["doc"]
-    lines = [f"# {name}", "", plain(doc["short_description"]) + ".", "", *(plain(part) + "\n" for part in doc["description"])]
+    lines = [
+        f"# {name}",
+        "",
+        plain(doc["short_description"]) + ".",
+        "",
+        *(plain(part) + "\n" for part in doc["description"]),
+    ]
     lines += ["## Options", "", *table("| option | type | default | meaning |", option_rows(doc.get("options") or {}))]
-    lines += ["## Results", "", *table("| key | type | returned | meaning |", result_rows(document.get("return") or {}))]
-    support = (f"| {what} | {said['support']} | {plain(said.get('details'))} |" for what, said in sorted((doc.get("attributes") or {}).items()))
+    lines += [
+        "## Results",
+        "",
+        *table("| key | type | returned | meaning |", result_rows(document.get("return") or {})),
+    ]
+    support = (
+        f"| {what} | {said['support']} | {plain(said.get('details'))} |"
+        for what, said in sorted((doc.get("attributes") or {}).items())
+    )
     lines += ["## Attributes", "", *table("| attribute | support | details |", support)]
     lines += ["## Examples", "", "```yaml", (document.get("examples") or "").strip(), "```", ""]
     return "\n".join(lines)
@@ -84,7 +104,13 @@ def role_page(name: str, document: Document) -> str:
     """A role's page: what each entry point does and takes."""
     lines = [f"# {name}", ""]
     for entry, point in sorted(document["entry_points"].items()):
-        lines += [f"## {entry}", "", plain(point.get("short_description")) + ".", "", *(plain(part) + "\n" for part in point.get("description") or [])]
+        lines += [
+            f"## {entry}",
+            "",
+            plain(point.get("short_description")) + ".",
+            "",
+            *(plain(part) + "\n" for part in point.get("description") or []),
+        ]
         lines += table("| variable | type | default | meaning |", option_rows(point.get("options") or {}))
     return "\n".join(lines)
 
@@ -94,7 +120,14 @@ def playbook_page(path: pathlib.Path) -> list[str]:
     head = [line[1:].strip() for line in path.read_text().split("---")[0].splitlines() if line.startswith("#")]
     said = [line for line in head if not line.startswith(("Copyright", "GNU General", "SPDX"))]
     plays = [play.get("name", "") for play in yaml.safe_load(path.read_text())]
-    return [f"## {COLLECTION}.{path.stem}", "", *said, "", *(f"{number}. {play}" for number, play in enumerate(plays, 1)), ""]
+    return [
+        f"## {COLLECTION}.{path.stem}",
+        "",
+        *said,
+        "",
+        *(f"{number}. {play}" for number, play in enumerate(plays, 1)),
+        "",
+    ]
 
 
 def pages() -> dict[str, str]:
@@ -104,13 +137,17 @@ def pages() -> dict[str, str]:
     filters = [f"{COLLECTION}.{path.stem}" for path in sorted((ROOT / "plugins/filter").glob("*.py"))]
     for name, document in {**ansible_doc("module", modules), **ansible_doc("filter", filters)}.items():
         made[f"{name.rsplit('.')[-1]}.md"] = module_page(name, document)
-    roles = [f"{COLLECTION}.{path.parent.parent.name}" for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml"))]
+    roles = [
+        f"{COLLECTION}.{path.parent.parent.name}" for path in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml"))
+    ]
     for name, document in ansible_doc("role", roles).items():
         made[f"role_{name.rsplit('.')[-1]}.md"] = role_page(name, document)
     playbooks = sorted((ROOT / "playbooks").glob("*.yml"))
     made["playbooks.md"] = "\n".join(["# Playbooks", "", *(line for path in playbooks for line in playbook_page(path))])
     index = ["# Reference", "", "Written by `make docs` from the specs in the code.", ""]
-    made["README.md"] = "\n".join([*index, *(f"- [{page[:-3].replace('role_', 'role ')}]({page})" for page in sorted(made)), ""])
+    made["README.md"] = "\n".join(
+        [*index, *(f"- [{page[:-3].replace('role_', 'role ')}]({page})" for page in sorted(made)), ""]
+    )
     return made
 
 

@@ -7,15 +7,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import typing as t
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from lab import Lab  # noqa: E402
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab
 
 
 @pytest.fixture(scope="session")

@@ -86,8 +86,11 @@ def main() -> None:
         ),
         "active": sorted(
             line.split()[0]
-            for line in output("systemctl", "list-units", "--no-legend", "--plain", "--state=active,failed").splitlines()
-            if line.split()[0].endswith((".service", ".socket", ".mount", ".timer")) and not line.startswith(("session-", "user@", "user-runtime", "run-user"))
+            for line in output(
+                "systemctl", "list-units", "--no-legend", "--plain", "--state=active,failed"
+            ).splitlines()
+            if line.split()[0].endswith((".service", ".socket", ".mount", ".timer"))
+            and not line.startswith(("session-", "user@", "user-runtime", "run-user"))
         ),
         "mounts": sorted(
             f"{fields[4]} {fields[fields.index('-') + 1]}"
@@ -98,13 +101,18 @@ def main() -> None:
         "routes": sorted(output("ip", "route", "show", "table", "all").splitlines()),
         "iptables": rules("iptables-save"),
         "ip6tables": rules("ip6tables-save"),
-        "nft": sorted(line.strip() for line in output("nft", "list", "tables").splitlines() if not re.search(r"table ip6? (filter|nat|mangle|raw|security)$", line)),
+        "nft": sorted(
+            line.strip()
+            for line in output("nft", "list", "tables").splitlines()
+            if not re.search(r"table ip6? (filter|nat|mangle|raw|security)$", line)
+        ),
         "sysctls": {
             name: value
             for name, _, value in (line.partition(" = ") for line in output("sysctl", "--all").splitlines())
             if not NOT_SYSCTLS.match(name)
         },
-        "users": pathlib.Path("/etc/passwd").read_text().splitlines() + pathlib.Path("/etc/group").read_text().splitlines(),
+        "users": pathlib.Path("/etc/passwd").read_text().splitlines()
+        + pathlib.Path("/etc/group").read_text().splitlines(),
         "processes": sorted(
             name
             for name in output("ps", "-eo", "comm=", "--no-headers").splitlines()

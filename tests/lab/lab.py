@@ -18,7 +18,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")
 STORE = CACHE / "store"
 DEMO_IMAGE = "demo:1"
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE)
+RECAP = re.compile(
+    r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -52,8 +54,9 @@ class Run:
 
 def playbook(name: str, *arguments: str, **environment: str) -> Run:
     """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it."""
-    settings = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "False", **environment}
-    done = subprocess.run(["ansible-playbook", name, *arguments], capture_output=True, text=True, check=False, env=settings, cwd=HERE, timeout=1800)
+    settings = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **environment}
+    command = ["ansible-playbook", name, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings, cwd=HERE, timeout=1800)
     return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
 
 
@@ -61,7 +64,8 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
 class Lab:
     """Hosts made by create.yml; the first is the control plane.
 
-    name: prefix of the hosts' names; workers: how many besides the control plane; subnet: first three bytes of its network.
+    name: prefix of the hosts' names; workers: how many besides the control plane; subnet: first three bytes of its
+    network's addresses.
     """
 
     name: str
@@ -111,7 +115,9 @@ class Lab:
     def control_plane(self) -> str:
         return f"{self.name}-cp1"
 
-    def play(self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str) -> Run:
+    def play(
+        self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str
+    ) -> Run:
         """Run a playbook of the collection on this lab's hosts with the demo's image."""
         given = {"sealer_image": DEMO_IMAGE, "sealer_store": str(STORE), **(variables or {})}
         return playbook(
@@ -125,27 +131,29 @@ class Lab:
 
     def ssh(self, host: str, command: str, *, given: str = "", check: bool = True) -> str:
         """What a shell command on a host prints."""
-        done = subprocess.run(
-            ["ssh", "-i", f"{self.directory}/id_ed25519", "-o", f"UserKnownHostsFile={self.directory}/known_hosts", "-o", "BatchMode=yes",
-             f"root@{self.hosts[host]}", command],
-            input=given, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        options = ["-i", f"{self.directory}/id_ed25519", "-o", f"UserKnownHostsFile={self.directory}/known_hosts"]
+        whole = ["ssh", *options, "-o", "BatchMode=yes", f"root@{self.hosts[host]}", command]
+        done = subprocess.run(whole, input=given, capture_output=True, text=True, check=False, timeout=120)
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
     def inventory_of(self, host: str) -> dict[str, t.Any]:
         """What is on a host (host_inventory.py)."""
-        return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=(HERE / "host_inventory.py").read_text())))
+        program = (HERE / "host_inventory.py").read_text()
+        return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=program)))
 
     def kubectl(self, command: str) -> t.Any:
         """The JSON of a kubectl command on the control plane."""
-        return json.loads(self.ssh(self.control_plane, f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl {command} --output json"))
+        return json.loads(
+            self.ssh(self.control_plane, f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl {command} --output json")
+        )
 
     def packets_left(self) -> int:
         """How many packets were seen on their way out of the lab's network."""
-        listed = subprocess.run(["nft", "--json", "list", "counters", "table", "inet", f"sealer_lab_{self.name}"], capture_output=True, text=True, check=True)
-        return sum(entry["counter"]["packets"] for entry in json.loads(listed.stdout)["nftables"] if "counter" in entry)
+        command = ["nft", "--json", "list", "counters", "table", "inet", f"sealer_lab_{self.name}"]
+        listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return sum(int(entry["counter"]["packets"]) for entry in listed["nftables"] if "counter" in entry)
 
 
 def differences(before: dict[str, t.Any], after: dict[str, t.Any]) -> list[str]:

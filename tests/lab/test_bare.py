@@ -12,7 +12,17 @@ import pathlib
 import typing as t
 
 import pytest
-from lab import CACHE, Lab, differences, playbook
+from ansible_collections.sealer.cluster.tests.lab.lab import CACHE, Lab, differences, playbook
+
+TAKE_PORT = """
+systemd-run --quiet --unit=taken python3 -m http.server 6443
+for try in $(seq 50); do ss -ltn | grep -q :6443 && exit; sleep 0.1; done; exit 1
+"""
+MAKE_GUEST = """
+useradd --create-home guest
+install -d -o guest -m 700 /home/guest/.ssh
+install -o guest -m 600 /root/.ssh/authorized_keys /home/guest/.ssh/
+"""
 
 
 @contextlib.contextmanager
@@ -20,12 +30,14 @@ def untouched(lab: Lab) -> t.Iterator[None]:
     """The hosts' inventories are the same afterwards."""
     before = {host: lab.inventory_of(host) for host in lab.hosts}
     yield
-    assert {host: differences(before[host], lab.inventory_of(host)) for host in lab.hosts} == {host: [] for host in lab.hosts}
+    told = {host: differences(before[host], lab.inventory_of(host)) for host in lab.hosts}
+    assert told == {host: [] for host in lab.hosts}
 
 
 def test_a_host_that_is_missing(lab: Lab, tmp_path: pathlib.Path) -> None:
     extra = tmp_path / "hosts.yml"
-    extra.write_text(json.dumps({"kube_node": {"hosts": {"absent": {"ansible_host": f"{lab.subnet}.99", "ansible_ssh_timeout": 3}}}}))
+    absent = {"ansible_host": f"{lab.subnet}.99", "ansible_ssh_timeout": 3}
+    extra.write_text(json.dumps({"kube_node": {"hosts": {"absent": absent}}}))
     with untouched(lab):
         run = lab.play("site", f"--inventory={extra}")
     assert run.status != 0
@@ -34,7 +46,7 @@ def test_a_host_that_is_missing(lab: Lab, tmp_path: pathlib.Path) -> None:
 
 
 def test_a_port_that_is_taken(lab: Lab) -> None:
-    lab.ssh(lab.control_plane, "systemd-run --quiet --unit=taken python3 -m http.server 6443 && for try in $(seq 50); do ss -ltn | grep -q :6443 && exit; sleep 0.1; done; exit 1")
+    lab.ssh(lab.control_plane, TAKE_PORT)
     try:
         with untouched(lab):
             run = lab.play("site")
@@ -57,7 +69,7 @@ def test_too_little_space(lab: Lab) -> None:
 
 def test_a_user_who_is_not_root(lab: Lab) -> None:
     for host in lab.hosts:
-        lab.ssh(host, "useradd --create-home guest && install -d -o guest -m 700 /home/guest/.ssh && install -o guest -m 600 /root/.ssh/authorized_keys /home/guest/.ssh/")
+        lab.ssh(host, MAKE_GUEST)
     try:
         run = lab.play("site", variables={"ansible_user": "guest", "ansible_become": False})
     finally:

@@ -11,7 +11,7 @@ import re
 import typing as t
 
 import pytest
-from lab import Lab, Recap, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Recap, Run, differences
 
 # A rule, a CNI configuration, a container and a service that are somebody else's.
 FOREIGN = """
@@ -69,19 +69,23 @@ def test_site_needs_few_tasks(lab: Lab, site: Run) -> None:
 
 def test_nodes_are_ready(lab: Lab, site: Run) -> None:
     nodes = lab.kubectl("get nodes")["items"]
-    ready = {node["metadata"]["name"] for node in nodes for at in node["status"]["conditions"] if at["type"] == "Ready" and at["status"] == "True"}
-    assert ready == set(lab.hosts)
+    states = [(node["metadata"]["name"], told) for node in nodes for told in node["status"]["conditions"]]
+    assert {name for name, told in states if told["type"] == "Ready" and told["status"] == "True"} == set(lab.hosts)
 
 
 def test_the_application_answers_from_every_host(lab: Lab, site: Run) -> None:
-    service = next(item for item in lab.kubectl("get services --all-namespaces")["items"] if item["metadata"]["name"] == "demo")
+    services = lab.kubectl("get services --all-namespaces")["items"]
+    service = next(item for item in services if item["metadata"]["name"] == "demo")
     for host in lab.hosts:
-        assert "sealer" in lab.ssh(host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors http://{service['spec']['clusterIP']}/")
+        page = f"http://{service['spec']['clusterIP']}/"
+        assert "sealer" in lab.ssh(host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors {page}")
 
 
 def test_containerd_is_told_of_the_mirror_in_one_file(lab: Lab, site: Run) -> None:
     for host in lab.hosts:
-        assert lab.ssh(host, "find /etc/containerd/certs.d -type f").split() == ["/etc/containerd/certs.d/_default/hosts.toml"]
+        assert lab.ssh(host, "find /etc/containerd/certs.d -type f").split() == [
+            "/etc/containerd/certs.d/_default/hosts.toml"
+        ]
 
 
 def test_no_name_of_a_container_image_was_rewritten(lab: Lab, site: Run) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What ansible-test runs in place of the get-pip script it would download: pip from this Python, then what was asked for."""
+"""Stands in for the get-pip script that ansible-test would download: pip from this Python, then what was asked for."""
 
 from __future__ import annotations
 
