@@ -32,6 +32,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 HERE = Where("Kubefile", 2, 6)
+ROOT = Ownership()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_files_that_are_refused(tmp_path: pathlib.Path, kind: str) -> None:
         context.below(context.select("d", HERE)[0])
 
 
-def entries(root: pathlib.Path, ownership: Ownership = Ownership()) -> t.List[Entry]:
+def entries(root: pathlib.Path, ownership: Ownership = ROOT) -> t.List[Entry]:
     context = Context(str(root))
     nodes = context.below(context.select(".", HERE)[0])
     return Tree().complete([Entry.of(node, f"top/{node.path}", ownership) for node in nodes], HERE)
