@@ -41,7 +41,7 @@ show() {
     step "The cluster"
     login "$control_plane" KUBECONFIG=/etc/kubernetes/admin.conf kubectl get nodes,pods --all-namespaces --output wide
     local address
-    address=$(login "$control_plane" KUBECONFIG=/etc/kubernetes/admin.conf kubectl get service demo --namespace demo --output "jsonpath={.spec.clusterIP}")
+    address=$(login "$control_plane" KUBECONFIG=/etc/kubernetes/admin.conf kubectl get service demo --output "jsonpath={.spec.clusterIP}")
     for host in "$control_plane" 10.77.90.12; do
         step "The page at the Service's address $address, asked from $host"
         login "$host" curl --silent --show-error --fail --retry 10 --retry-all-errors "http://$address/"
