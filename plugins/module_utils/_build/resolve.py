@@ -96,7 +96,9 @@ def _missing(failed: t.Sequence[t.Tuple[Wanted, SealerError]]) -> BuildError:
 def _resolve(sources: Sources, wanted: Wanted) -> Resolved:
     pin = sources.lock.image(str(wanted.reference), wanted.platform)
     if sources.frozen and pin is None:
-        raise BuildError("is not in the lock", why="frozen is set", fix="Build once without frozen, and keep the lock")
+        raise BuildError(
+            "it is not in the lock", why="frozen is set", fix="Build once without frozen, and keep the lock"
+        )
     if sources.asks_first:
         return _from_registry(sources, wanted, wanted.reference)
     if pin:
@@ -112,7 +114,7 @@ def _resolve(sources: Sources, wanted: Wanted) -> Resolved:
 def _fetch(sources: Sources, wanted: Wanted, digest: t.Optional[Digest], pin: t.Optional[LockedImage]) -> Resolved:
     if sources.pull == NEVER:
         raise BuildError(
-            "is not in the store for this platform",
+            "it is not in the store for this platform",
             why="pull is never" + (f", and the lock pins {digest}" if digest else ""),
             fix="Pull or load it first, or allow pulling",
         )
@@ -138,7 +140,7 @@ def _from_store(sources: Sources, wanted: Wanted, digest: Digest, source: str) -
     document = pool.document(digest)
     if isinstance(document, Index):
         if is_cluster_image(document):
-            raise BuildError("is a cluster image, no container image")
+            raise BuildError("it is a cluster image, no container image")
         manifest = choose(document, wanted.platform, str(wanted.reference))
     else:
         manifest = document.descriptor()
@@ -158,14 +160,14 @@ def _from_registry(sources: Sources, wanted: Wanted, asked: Reference) -> Resolv
         pool.remember(document.raw)
     if isinstance(document, Index):
         if is_cluster_image(document):
-            raise BuildError("is a cluster image, no container image")
+            raise BuildError("it is a cluster image, no container image")
         manifest = choose(document, wanted.platform, str(wanted.reference))
         if not pool.has(manifest.digest):
             pool.remember(sources.registry.document(asked.with_digest(manifest.digest)).raw)
     else:
         manifest = document.descriptor()
         if not _runs_here(sources, document, wanted.platform):
-            raise BuildError(f"is not made for {wanted.platform}", why="its one manifest is for another platform")
+            raise BuildError(f"it is not made for {wanted.platform}", why="its one manifest is for another platform")
     return _resolved(sources, wanted, document, manifest, wanted.reference.registry, reused=False)
 
 
@@ -177,7 +179,7 @@ def _runs_here(sources: Sources, document: Document, platform: Platform) -> bool
         config = json.loads(sources.pool.read(document.config.digest))
         os, architecture, variant = (str(config.get(key) or "") for key in ("os", "architecture", "variant"))
     except (ValueError, AttributeError) as error:
-        raise BuildError("has a config that cannot be read", why=str(error)) from error
+        raise BuildError("its config cannot be read", why=str(error)) from error
     return not architecture or Platform(os, architecture, variant).matches(platform)
 
 
@@ -186,6 +188,6 @@ def _resolved(
 ) -> Resolved:
     content = sources.pool.document(manifest)
     if not isinstance(content, Manifest):
-        raise BuildError("is an index of indexes", fix="Name the inner one by its digest")
+        raise BuildError("it is an index of indexes", fix="Name the inner one by its digest")
     size = len(content.raw) + content.config.size + sum(layer.size for layer in content.layers)
     return Resolved(wanted, document.descriptor(), content.descriptor(), size, source, reused)

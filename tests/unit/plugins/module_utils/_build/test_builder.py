@@ -273,7 +273,9 @@ def test_the_lock_pins(site: Site) -> None:
 
 def test_frozen(site: Site) -> None:
     context = site.context("shop", SHOP)
-    with pytest.raises(BuildError, match=r"2 container images cannot be had(.|\n)*is not in the lock: frozen is set"):
+    with pytest.raises(
+        BuildError, match=r"2 container images cannot be had(.|\n)*it is not in the lock: frozen is set"
+    ):
         site.build(context, frozen=True)
     first = site.build(context)
     assert site.build(context, frozen=True).image == first.image
