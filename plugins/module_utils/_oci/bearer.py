@@ -23,7 +23,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import 
 
 __all__ = ["Authorizer", "Challenge", "TokenRequest", "parse_challenges", "pull_scope", "push_scope"]
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?:\s+|$)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?=[\s,]|$)\s*")
+_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?:,|$)")
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
 _SHORTEST_LIFE = 60.0
 _CLIENT_ID = "sealer.cluster"
@@ -75,6 +76,8 @@ def parse_challenges(headers: t.Iterable[str]) -> t.List[Challenge]:
             rest = rest[scheme.end() :]
             parameters: t.Dict[str, str] = {}
             parameter = _PARAMETER.match(rest)
+            opaque = None if parameter is not None else _TOKEN68.match(rest)
+            rest = rest[opaque.end() :] if opaque is not None else rest
             while parameter is not None:
                 name, quoted, bare = parameter.groups()
                 parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare

@@ -120,6 +120,7 @@ def broken_connection(what: str, where: str, method: str, url: str, error: Excep
     causes = list(_causes(error))
     untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     unknown = any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes)
+    plain = any(isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER" for cause in causes)
     fix = ""
     if untrusted is not None:
         reason = f"its certificate is not trusted ({printable(untrusted.verify_message)})"
@@ -142,7 +143,7 @@ def broken_connection(what: str, where: str, method: str, url: str, error: Excep
         where=where,
         why=f"{method} {redact_url(url)}: {reason}",
         fix=fix,
-        temporary=untrusted is None and not unknown,
+        temporary=untrusted is None and not unknown and not plain,
     )
 
 
