@@ -25,6 +25,7 @@ BLOBS = "blobs"
 NAMESPACE = "ns"
 
 _CONTENT = re.compile(rf"/v2/(?P<name>.+)/(?P<kind>{MANIFESTS}|{BLOBS})/(?P<wanted>[^/]+)")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DOCKER_HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
 
 
@@ -48,8 +49,8 @@ def parse_target(path: str, query: str) -> t.Optional[Target]:
     name, kind, wanted = found.group("name", "kind", "wanted")
     digest = _digest(wanted) if ":" in wanted or kind == BLOBS else None
     tag = wanted if digest is None else None
-    if tag is not None and len(tag) > 128:
-        raise Refused(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", "no tag is longer than 128 characters")
+    if tag is not None and _TAG.fullmatch(tag) is None:
+        raise Refused(HTTPStatus.NOT_FOUND, "MANIFEST_UNKNOWN", "this cannot be a tag")
     registry, repository = _split(name, _namespace(query))
     try:
         return Target(kind, Reference(registry, repository, tag, digest))
