@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import io
 import os
@@ -95,6 +96,21 @@ class Counter(NullProgress):
         self.items += bool(name)
 
 
+class PruneProbe(NullProgress):
+    """Fails when prune could begin at a moment when progress is told."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.path = os.path.join(layout.path, ".session.lock")
+
+    def add(self, size: int) -> None:
+        with open(self.path) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+        raise AssertionError(f"prune may begin after {size} bytes")
+
+
 def test_an_archive_is_the_same_bytes_wherever_it_is_made(
     source: Layout, target: Layout, saved: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
@@ -127,6 +143,21 @@ def test_a_loaded_archive_is_not_read_again(target: Layout, saved: pathlib.Path)
         stream.truncate(4 << 20)
     assert archive.load(target, str(saved), second)
     assert second.seen < second.expected
+
+
+def test_a_wrong_rest_of_a_broken_off_write_does_no_harm(target: Layout, saved: pathlib.Path) -> None:
+    member, data = entries(saved)[-1]
+    with target.writer(Digest("sha256", member.name.rpartition("/")[2]), len(data)) as writer:
+        writer.write(b"X")
+    archive.load(target, str(saved))
+    assert target.verify() == []
+
+
+def test_prune_is_kept_away_while_saving_and_loading(source: Layout, target: Layout, tmp_path: pathlib.Path) -> None:
+    archive.save(source, source.resolve(NAME), NAME, str(tmp_path / "a.tar"), PruneProbe(source))
+    archive.load(target, str(tmp_path / "a.tar"), PruneProbe(target))
+    with pytest.raises(AssertionError):
+        PruneProbe(source).add(1)
 
 
 def test_order_compression_and_dots_do_not_matter(target: Layout, saved: pathlib.Path, tmp_path: pathlib.Path) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pathlib
 import random
@@ -123,6 +124,21 @@ def test_writers_of_one_blob_wait_for_each_other(tmp_path: pathlib.Path, rounds:
             thread.join()
         assert sorted(written) == [False] * 5 + [True]
     assert layout.verify() == []
+
+
+def test_prune_waits_for_a_writer(tmp_path: pathlib.Path) -> None:
+    layout = Layout.open(str(tmp_path / "store"), create=True)
+    with layout.writer(Digest.of(b"content"), 7) as writer:
+        thread = threading.Thread(target=layout.prune)
+        thread.start()
+        writer.write(b"con")
+        with open(os.path.join(layout.path, ".session.lock")) as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        writer.write(b"tent")
+        writer.commit()
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert not layout.has(Digest.of(b"content"))
 
 
 def test_prune_waits_for_a_session(tmp_path: pathlib.Path) -> None:
