@@ -139,6 +139,7 @@ programs:
       version: 1.35.4
       way: download
       source: https://dl.k8s.io/release/v1.35.4/bin/linux/amd64/kubeadm
+      recipe: fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9
       sourceSha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
       sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
       size: 73400320

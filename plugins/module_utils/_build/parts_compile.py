@@ -29,7 +29,16 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import P
 _GO = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?.*")
 _NEEDED_GO = re.compile(r"^go[ \t]+(\d+)\.(\d+)(?:\.(\d+))?[ \t]*$", re.MULTILINE)
 _REQUIRED = re.compile(r"^(?:require[ \t]+|[ \t]+)([^\s()]+)[ \t]+(v[^\s]+)", re.MULTILINE)
-_C_FLAGS = ("-Os", "-static", "-s", "-Wall", "-ffile-prefix-map=./=")
+_C_ENVIRONMENT = {
+    "CC": "gcc",
+    "GOAMD64": "v1",
+    "GOARM64": "v8.0",
+    "GOEXPERIMENT": "",
+    "GOFLAGS": "-mod=readonly",
+    "GOOS": "linux",
+    "GOWORK": "off",
+}
+_FLAGS = ("-Os", "-static", "-s", "-Wall", "-ffile-prefix-map=./=")
 _INSTALL_GO = "Install Go from the distribution or go.dev, or gather with `source: download`."
 _INSTALL_GCC = (
     "Install gcc and the C library's development files (Debian: gcc libc6-dev), or gather with `source: download`."
@@ -71,13 +80,7 @@ class Compiler:
         """One program in the cache."""
         origin = self.go_origin(build, program, arch)
         package = fill(build.package, {"arch": arch, "program": program, "version": build.version})
-        environment = {
-            "CGO_ENABLED": "1" if build.cgo else "0",
-            "GOFLAGS": "-mod=readonly",
-            "GOOS": "linux",
-            "GOARCH": arch,
-            "GOWORK": "off",
-        }
+        environment = {**_ENVIRONMENT, "CGO_ENABLED": "1" if build.cgo else "0", "GOARCH": arch}
         flags = " ".join(filter(None, ["-s -w", "-extldflags=-static" if build.cgo else "", build.ldflags]))
 
         def build_it(fresh: str) -> None:

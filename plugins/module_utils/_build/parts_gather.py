@@ -224,6 +224,7 @@ def _pin(task: ProgramTask, made: Made) -> PinnedProgram:
         version=task.origin.version,
         way=task.way,
         source=task.origin.source,
+        recipe=task.origin.key,
         source_sha256=made.source_sha256,
         sha256=made.sha256,
         size=made.size,

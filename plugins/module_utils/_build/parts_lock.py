@@ -26,7 +26,11 @@ _NAMES = {"source_sha256": "sourceSha256"}
 
 @dataclass(frozen=True)
 class PinnedProgram:
-    """One program on one architecture. ``source`` is a URL, a Go package with its toolchain, or a Debian package."""
+    """One program on one architecture.
+
+    ``source`` is a URL, a Go package with its toolchain, or a Debian package. ``recipe`` is a sum of all that decides
+    the program's bytes: build flags and sums of modules too.
+    """
 
     part: str
     program: str
@@ -35,6 +39,7 @@ class PinnedProgram:
     version: str
     way: str
     source: str
+    recipe: str
     source_sha256: str
     sha256: str
     size: int

@@ -193,7 +193,7 @@ class Planner:
     def _program(self, part: Part, program: str, platform: Platform, spec: t.Union[Download, Build]) -> ProgramTask:
         origin = self._makers.origin(spec, program, platform.architecture)
         pin = self._lock.program(program, str(platform)) if self._lock and not self._update else None
-        if pin and (pin.version, pin.source) != (origin.version, origin.source):
+        if pin and pin.recipe != origin.key:
             pin = None
         task = ProgramTask(part, program, platform, spec, origin, pin, current=False)
         return replace(task, current=pin is not None and (not task.place or self._holds(task.place, pin)))
