@@ -96,7 +96,9 @@ def main() -> None:
         node = NodeReset(module_runner(module), ResetSettings(**module.params))
         found = node.survey().lines()
         if node.foreign:
-            module.warn("This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it.")
+            module.warn(
+                "This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it."
+            )
         if found and not module.check_mode:
             said = node.clear()
     except SealerError as error:

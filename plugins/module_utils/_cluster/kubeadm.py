@@ -22,9 +22,11 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
-_TAIL_LINES = 40
+_TAIL_LINES = 25
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 _KEY = re.compile(r"(certificate-key\s+)[0-9a-f]{32,}")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_PASSED_CHECK = re.compile(r"^[A-Z0-9_]+: (enabled|not set\b|Linux|\d+\.)|^\[preflight\] The system verification failed")
 
 
 def redacted(text: str) -> str:
@@ -33,7 +35,9 @@ def redacted(text: str) -> str:
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
-    return "\n".join(redacted(text).splitlines()[-lines:])
+    """The end of what kubeadm said, without colours, secrets and the kernel options that it found in order."""
+    said = [line for line in _COLOUR.sub("", redacted(text)).splitlines() if not _PASSED_CHECK.match(line)]
+    return "\n".join(said[-lines:])
 
 
 def unfinished(found: t.Optional[Json]) -> bool:

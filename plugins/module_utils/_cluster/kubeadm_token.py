@@ -63,13 +63,13 @@ def create_token(run: Runner, ttl: str) -> str:
 
 
 def discovery_kubeconfig(ca: str, endpoint: str) -> Json:
-    """A kubeconfig without a user, as kubeadm's file discovery wants it."""
+    """A kubeconfig whose user has no credentials, as kubeadm's file discovery wants it."""
     cluster = {"server": f"https://{endpoint}", "certificate-authority-data": base64.b64encode(ca.encode()).decode()}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "cluster", "cluster": cluster}],
-        "contexts": [{"name": "join", "context": {"cluster": "cluster", "user": ""}}],
+        "contexts": [{"name": "join", "context": {"cluster": "cluster", "user": "nobody"}}],
         "current-context": "join",
-        "users": [],
+        "users": [{"name": "nobody", "user": {}}],
     }

@@ -60,9 +60,7 @@ def left_paths(
     return found + _husks(before, found, root)
 
 
-def _own(
-    directory: str, kept: t.Optional[t.Sequence[str]], mounted: t.Collection[str], root: str
-) -> t.List[str]:
+def _own(directory: str, kept: t.Optional[t.Sequence[str]], mounted: t.Collection[str], root: str) -> t.List[str]:
     if not os.path.isdir(root + directory):
         return []
     entries = [f"{directory}/{name}" for name in sorted(os.listdir(root + directory)) if name not in (kept or ())]
@@ -99,7 +97,9 @@ def remove_path(path: str) -> None:
 
 def left_cgroups(patterns: t.Sequence[str] = _CGROUPS) -> t.List[str]:
     """The topmost cgroups of pods, in each hierarchy once."""
-    return sorted({os.path.realpath(path) for pattern in patterns for path in glob.glob(pattern) if os.path.isdir(path)})
+    return sorted(
+        {os.path.realpath(path) for pattern in patterns for path in glob.glob(pattern) if os.path.isdir(path)}
+    )
 
 
 def remove_cgroup(path: str) -> None:

@@ -1,0 +1,120 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which commands launch the applications of an image, and which of them are done already.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shlex
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+SCHEMA_VERSION = 1
+_CLUSTER_COMMANDS = "cluster"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One command: `manifest` is set when it is a plain kubectl apply of one file."""
+
+    owner: str
+    number: int
+    command: str
+    directory: str
+    environ: t.Mapping[str, str]
+    fingerprint: str
+    manifest: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.owner}/{self.number}"
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.command}"
+
+
+def plan(
+    description: Json, *, rootfs: str, image_digest: str, env: t.Mapping[str, str], launch: t.Sequence[str]
+) -> t.List[Step]:
+    """The steps in their order: the applications that are launched, then the commands of the image itself."""
+    applications = {item["name"]: item for item in description["applications"]}
+    names = list(launch) or list(description["launch"])
+    unknown = [name for name in names if name not in applications]
+    if unknown:
+        raise ClusterError(
+            f"the image has no application {', '.join(unknown)}",
+            why=f"it has {', '.join(sorted(applications)) or 'none'}",
+            fix="Correct the list of applications to launch",
+        )
+    steps: t.List[Step] = []
+    common = dict(description["env"])
+    for name in names:
+        item = applications[name]
+        directory = os.path.join(rootfs, item["path"])
+        environ = {**common, **item["env"], **env}
+        steps += _steps(name, item["cmds"], directory, environ, tree_digest(directory))
+    return steps + _steps(_CLUSTER_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
+
+
+def _steps(
+    owner: str, commands: t.Sequence[str], directory: str, environ: t.Mapping[str, str], content: str
+) -> t.List[Step]:
+    steps = []
+    for number, command in enumerate(commands):
+        known = json.dumps([content, sorted(environ.items()), list(commands[: number + 1])])
+        fingerprint = "sha256:" + hashlib.sha256(known.encode()).hexdigest()
+        manifest = manifest_of(command, directory)
+        steps.append(Step(owner, number + 1, command, directory, environ, fingerprint, manifest))
+    return steps
+
+
+def manifest_of(command: str, directory: str) -> str:
+    """The file of a plain `kubectl apply -f FILE`, or nothing for any other command."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return ""
+    if len(words) != 4 or words[:3] != ["kubectl", "apply", "-f"] or set(words[3]) & set("$`*?[]{}~|&;<>()"):
+        return ""
+    if words[3] == "-" or "://" in words[3]:
+        return ""
+    return os.path.join(directory, words[3])
+
+
+def tree_digest(directory: str) -> str:
+    """Digest of all files below a directory; that of nothing where there is no directory."""
+    total = hashlib.sha256()
+    for place, children, files in os.walk(directory):
+        children.sort()
+        for name in sorted(files):
+            path = os.path.join(place, name)
+            total.update(os.path.relpath(path, directory).encode("utf-8", "surrogateescape") + b"\0")
+            if os.path.islink(path):
+                total.update(os.readlink(path).encode("utf-8", "surrogateescape"))
+            else:
+                with open(path, "rb") as stream:
+                    total.update(hashlib.sha256(stream.read()).digest())
+    return total.hexdigest()
+
+
+def is_done(step: Step, recorded: t.Optional[Json]) -> bool:
+    """Whether a step that is not a plain apply was run as it is now."""
+    commands = (recorded or {}).get("commands", {})
+    return not step.manifest and commands.get(step.key) == step.fingerprint
+
+
+def with_done(step: Step, recorded: t.Optional[Json]) -> Json:
+    """The record with this step in it."""
+    commands = dict((recorded or {}).get("commands", {}))
+    commands[step.key] = step.fingerprint
+    return {"schemaVersion": SCHEMA_VERSION, "commands": commands}
