@@ -90,7 +90,8 @@ options:
   pull:
     description:
       - V(missing) asks a registry for what is not in the store. The lock is followed; but a base image that the store
-        has under its name is taken from there even when the lock has another digest, which is changed then.
+        has under its name, and a container image that the lock says is from the store, are taken as they are there now,
+        and the lock is changed if needed.
       - V(always) asks the registries anew for every name but those that the base image brings, whatever the lock has.
       - V(never) asks no registry.
     type: str
@@ -177,12 +178,26 @@ lock_file:
   type: str
   sample: shop/Kubefile.lock
 stats:
-  description:
-    - What the build cost.
-    - RV(stats.bytes_reused) counts container images that were in the store and layers that were packed before.
+  description: What the build cost.
   returned: success
   type: dict
-  sample: {bytes_downloaded: 1024, bytes_reused: 320000, requests: 4, seconds: 1.5}
+  contains:
+    bytes_downloaded:
+      description: Bytes that came from registries.
+      type: int
+      sample: 1024
+    bytes_reused:
+      description: Bytes of container images that were in the store, and of layers that were packed before.
+      type: int
+      sample: 320000
+    requests:
+      description: Requests to registries.
+      type: int
+      sample: 4
+    seconds:
+      description: How long it took.
+      type: float
+      sample: 1.5
 """
 
 import os

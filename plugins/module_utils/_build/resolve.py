@@ -94,6 +94,7 @@ def _missing(failed: t.Sequence[t.Tuple[Wanted, SealerError]]) -> BuildError:
 
 
 def _resolve(sources: Sources, wanted: Wanted) -> Resolved:
+    """The lock decides; but what somebody made in the store and calls so is what it is now, as with a base image."""
     pin = sources.lock.image(str(wanted.reference), wanted.platform)
     if sources.frozen and pin is None:
         raise BuildError(
@@ -101,7 +102,7 @@ def _resolve(sources: Sources, wanted: Wanted) -> Resolved:
         )
     if sources.asks_first:
         return _from_registry(sources, wanted, wanted.reference)
-    if pin:
+    if pin and (sources.frozen or pin.source != STORE or not sources.pool.is_given(wanted.reference)):
         digest = Digest.parse(pin.digest)
         return _from_store(sources, wanted, digest, pin.source) or _fetch(sources, wanted, digest, pin)
     named = sources.pool.named(wanted.reference)

@@ -258,17 +258,30 @@ def test_a_platform_has_its_own(site: Site) -> None:
     assert locked(context)["images"] == kept
 
 
-def test_the_lock_pins(site: Site) -> None:
+def test_the_lock_pins(site: Site, tmp_path: pathlib.Path) -> None:
+    empty = Site(tmp_path / "empty")
+    empty.registry.layout = site.store
     context = site.context("shop", SHOP)
-    first = site.build(context)
+    first = empty.build(context)
     add_image(site.store, "example.com/web:1", size=200)
-    assert not site.build(context).changed
-    site.registry.layout = site.store
-    always = site.build(context, pull="always")
+    add_image(empty.store, "example.com/web:1", size=300)
+    assert not empty.build(context).changed
+    always = empty.build(context, pull="always")
     assert always.changed
     assert always.image["digest"] != first.image["digest"]
     (context / "Kubefile.lock").unlink()
-    assert site.build(context).images == always.images
+    assert empty.build(context).images != always.images
+
+
+def test_what_was_made_in_the_store_is_what_it_is_now(site: Site) -> None:
+    context = site.context("shop", SHOP)
+    first = site.build(context)
+    add_image(site.store, "example.com/web:1", size=200)
+    assert not site.build(context, frozen=True).changed
+    second = site.build(context)
+    assert second.image["digest"] != first.image["digest"]
+    assert [one["from"] for one in locked(context)["images"]] == ["store", "store"]
+    assert not site.build(context).changed
 
 
 def test_frozen(site: Site) -> None:
