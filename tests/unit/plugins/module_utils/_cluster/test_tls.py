@@ -263,6 +263,9 @@ def test_failure_leaves_nothing_half_done(host: Host) -> None:
 
 
 def test_no_openssl(host: Host) -> None:
-    params = {"key_path": str(host.key), "common_name": "x", "names": ["x"], "certificate_path": None, "renew_days": 1}
+    def missing(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        return Completed(NOT_FOUND, "", f"{command[0]}: not found")
+
     with pytest.raises(MirrorError, match="there is no openssl.*Install openssl"):
-        tls_request.run(OpenSsl(lambda _command, **_options: Completed(NOT_FOUND, "", "")), params, False)
+        OpenSsl(missing).make_key(str(host.key))
+    assert list(host.pki.iterdir()) == []
