@@ -78,7 +78,9 @@ def test_the_application_answers_from_every_host(lab: Lab, site: Run) -> None:
     service = next(item for item in services if item["metadata"]["name"] == "demo")
     for host in lab.hosts:
         page = f"http://{service['spec']['clusterIP']}/"
-        assert "cluster image" in lab.ssh(host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors {page}")
+        assert "cluster image" in lab.ssh(
+            host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors {page}"
+        )
 
 
 def test_containerd_is_told_of_the_mirror_in_one_file(lab: Lab, site: Run) -> None:
