@@ -284,6 +284,33 @@ def test_what_was_made_in_the_store_is_what_it_is_now(site: Site) -> None:
     assert not site.build(context).changed
 
 
+def test_a_broken_image_in_the_store_is_not_taken(site: Site) -> None:
+    index = site.store.read_document(site.store.resolve(Reference.parse("example.com/web:1")))
+    manifest = site.store.read_document(index.children[0])
+    assert isinstance(manifest, Manifest)
+    pathlib.Path(site.store.blob_path(manifest.layers[0].digest)).unlink()
+    with pytest.raises(BuildError, match="example.com/web:1 .* it is not in the store for this platform"):
+        site.build(site.context("shop", SHOP), pull="never")
+
+
+def test_a_lost_lock_is_written_again(site: Site) -> None:
+    context = site.context("shop", SHOP)
+    first = site.build(context)
+    (context / "Kubefile.lock").unlink()
+    told, second = site.build(context, check=True), site.build(context)
+    assert (told.changed, second.changed) == (True, True)
+    assert told.diff == second.diff
+    assert second.image == first.image
+    assert (context / "Kubefile.lock").exists()
+
+
+def test_the_lock_is_never_copied(site: Site) -> None:
+    context = site.context("all", {"Kubefile": "FROM scratch\nCOPY . /\nCOPY *file* other/\n", "x": ""})
+    first = site.build(context)
+    assert site.build(context).image == first.image
+    assert sorted(files(site)) == ["Kubefile", "other", "other/Kubefile", "x"]
+
+
 def test_frozen(site: Site) -> None:
     context = site.context("shop", SHOP)
     with pytest.raises(

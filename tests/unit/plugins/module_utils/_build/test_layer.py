@@ -98,6 +98,7 @@ def test_ignore_files(tmp_path: pathlib.Path, rules: str, kept: t.List[str]) -> 
     [
         ("../x", "leaves the build context"),
         ("a/../../x", "leaves the build context"),
+        ("a/../kept.txt", "leaves the build context"),
         ("out", "leaves the build context"),
         ("away/passwd", "leaves the build context"),
         ("missing", "missing does not exist"),
@@ -109,7 +110,7 @@ def test_ignore_files(tmp_path: pathlib.Path, rules: str, kept: t.List[str]) -> 
     ],
 )
 def test_sources_that_are_refused(tmp_path: pathlib.Path, source: str, told: str) -> None:
-    root = write(tmp_path / "context", {"secret.txt": "", ".sealignore": "secret.*", "kept.lock": ""})
+    root = write(tmp_path / "context", {"secret.txt": "", ".sealignore": "secret.*", "kept.lock": "", "kept.txt": ""})
     (root / "out").symlink_to("../x")
     (root / "away").symlink_to("/etc")
     write(tmp_path, {"x": ""})
