@@ -146,7 +146,7 @@ class ActionModule(ActionBase):
         largest = max((sum(piece.length for piece in ranges) for ranges in parcels), default=0)
         for what, needed in (("store", _bytes_of(parcels)), ("temporary", largest)):
             free = answer["space"][what]
-            if free < needed:
+            if free is not None and free < needed:
                 place = self._args["host_store"] if what == "store" else "temporary files"
                 raise OciError(
                     f"no space on {host} for {place}",

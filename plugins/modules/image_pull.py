@@ -182,10 +182,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._image_results impo
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.client import RegistryClient
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3, URLLIB3_IMPORT_ERROR
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout, default_store
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import from_environment
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.transfer import Stats, pull
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.transfer import Stats, chosen, pull
 from ansible_collections.sealer.cluster.plugins.module_utils._registries import registry_client
 
 SPEC: ArgumentSpec = {
@@ -207,6 +207,7 @@ def pull_image(client: RegistryClient, params: t.Mapping[str, t.Any], check_mode
     after = _kept(layout, reference, before, platforms) if params["pull"] == "missing" else None
     if after is None:
         found = _asked(client, reference)
+        _require_platforms(layout, reference, found, platforms)
         after = {**name_state_after(layout, reference, found, platforms), "whole": True}
     stats = Stats()
     if before != after and not check_mode:
@@ -243,6 +244,16 @@ def _asked(client: RegistryClient, reference: Reference) -> Descriptor:
             fix="Correct the name, or push the image first.",
         )
     return found
+
+
+def _require_platforms(
+    layout: t.Optional[Layout], reference: Reference, found: Descriptor, platforms: t.Sequence[Platform]
+) -> None:
+    """Refuse platforms that the image has not, where its index is known here; else the transfer finds out."""
+    if layout is not None and layout.has(found.digest):
+        document = layout.read_document(found)
+        if isinstance(document, Index):
+            chosen(reference, document, platforms)
 
 
 def main() -> None:

@@ -149,7 +149,7 @@ current:
       elements: str
       sample: [linux/amd64]
 space:
-  description: Free bytes of the file systems that a delivery writes to.
+  description: Free bytes of the file systems that a delivery writes to, where they can be told.
   returned: success
   type: dict
   contains:
@@ -271,14 +271,14 @@ def remove_leftovers(directory: str, name: str) -> None:
                     shutil.rmtree(parent)
 
 
-def free_bytes(path: str) -> int:
-    """What is free where a path is, or will be."""
+def free_bytes(path: str) -> t.Optional[int]:
+    """What is free where a path is, or will be; None where files have no size."""
     existing = os.path.abspath(path)
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
     with os_errors("cannot ask for free space", existing):
         found = os.statvfs(existing)
-    return found.f_bavail * found.f_frsize
+    return found.f_bavail * found.f_frsize if found.f_blocks else None
 
 
 def main() -> None:

@@ -137,4 +137,9 @@ def test_leftovers_of_our_name_are_removed_and_nothing_else(tmp_path: pathlib.Pa
 
 
 def test_free_space_of_what_does_not_exist_yet(tmp_path: pathlib.Path) -> None:
-    assert free_bytes(str(tmp_path / "a" / "b" / "c")) > 0
+    free = free_bytes(str(tmp_path / "a" / "b" / "c"))
+    assert free is not None and free > 0
+
+
+def test_free_space_where_files_have_no_size() -> None:
+    assert free_bytes("/proc/none") is None

@@ -164,3 +164,11 @@ def test_pull_what_the_registry_has_not(site: Site, check_mode: bool) -> None:
 def test_parallel_has_to_be_something(site: Site) -> None:
     with pytest.raises(OciError, match="parallel has to be at least 1: it is 0"):
         site.pull(parallel=0)
+
+
+def test_pull_for_a_platform_that_the_image_has_not(site: Site) -> None:
+    site.push()
+    for _again in range(2):
+        with pytest.raises(OciError, match="it is made for linux/amd64, linux/arm64"):
+            site.pull(platforms=["linux/s390x"])
+        site.pull()
