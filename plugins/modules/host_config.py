@@ -204,6 +204,8 @@ restarted:
   sample: [hello.service]
 """
 
+import contextlib
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_units, host_wait, host_wanted
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
@@ -290,13 +292,10 @@ def main() -> None:
     module.no_log_values.update(item["content"] for item in params["files"] if item["sensitive"] and item["content"])
     host = Host(module_runner(module), check=module.check_mode)
     try:
-        if module.check_mode:
+        with contextlib.nullcontext() if module.check_mode else locked(params["journal"]):
             outcome = apply(host, params)
-        else:
-            with locked(params["journal"]):
-                outcome = apply(host, params)
-            if params["state"] == "present":
-                wait(host, params)
+        if params["state"] == "present" and not module.check_mode:
+            wait(host, params)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     for warning in host.warnings:

@@ -21,7 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_undo 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit, UnitPlan
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-# Of these, one owner a name; directories, kernel parameters and modules may be wanted by several.
+# Several owners may want the same of these; what they want there has to be equal.
 _EXCLUSIVE = (host_files.FILE, host_files.LINK, "state")
 _DIRECTORIES = (host_files.DIRECTORY, "state")
 
@@ -84,6 +84,15 @@ class Steward:
             self._settle(items, stale)
         return outcome
 
+    def claim(self, wanted: t.Sequence[Item]) -> None:
+        """Make and journal these ahead of the rest, which depends on what will be in them."""
+        items = self._with_parents(wanted)
+        self._refuse_disputes(items)
+        pending = [item for item in items if not item.met(self._host)]
+        self._remember(items, pending)
+        for item in pending:
+            self._apply(item)
+
     def absent(self, keep_state: bool = False) -> Outcome:
         """Bring back what was there before this owner came."""
         records = self._journal.records(self._owner)
@@ -122,13 +131,17 @@ class Steward:
         twice = next((key for key in names if names.count(key) > 1), None)
         if twice is not None:
             raise ClusterError(f"{twice[0]} {twice[1]} is wanted twice", where=self._owner)
-        held = {record.name: other for other, record in self._journal.others(self._owner) if record.kind in _EXCLUSIVE}
+        held = {
+            record.name: (o, record) for o, record in self._journal.others(self._owner) if record.kind in _EXCLUSIVE
+        }
         for item in items:
-            if item.kind in _EXCLUSIVE and item.name in held:
-                raise ClusterError(
-                    f"{item.name} was made by {held[item.name]!r} and cannot be managed by {self._owner!r} too",
-                    fix="Leave it to one of them",
-                )
+            if item.kind in _EXCLUSIVE and item.name in held and self._record_of(item) is None:
+                other, record = held[item.name]
+                if item.kind != record.kind or item.mark() not in record.written:
+                    raise ClusterError(
+                        f"{item.name} was made by {other!r}, and {self._owner!r} wants another one there",
+                        fix="Leave it to one of them",
+                    )
             if self._record_of(item) is None and not item.met(self._host):
                 item.before(self._host)
 
@@ -148,12 +161,13 @@ class Steward:
 
     def _remember(self, items: t.Sequence[Item], pending: t.Sequence[Item]) -> None:
         """Write down what is about to be changed, before anything is."""
-        shared = {record.key for _other, record in self._journal.others(self._owner)}
+        shared = {record.key: record.before for _other, record in self._journal.others(self._owner)}
         for item in items:
             record = self._record_of(item)
             if record is None:
                 if item in pending or item.worth_a_record(self._host) or item.key in shared:
-                    self._journal.put(self._owner, Record(item.kind, item.name, item.before(self._host), [item.mark()]))
+                    before = shared.get(item.key) or item.before(self._host)
+                    self._journal.put(self._owner, Record(item.kind, item.name, before, [item.mark()]))
             elif item.mark() not in record.written:
                 record.written.append(item.mark())
         self._journal.save()

@@ -25,11 +25,10 @@ Undo = t.Callable[[Host, Record], t.Optional[Change]]
 
 def undo(host: Host, journal: Journal, owner: str, record: Record) -> t.Optional[Change]:
     """Undo one record (in check mode: tell what undoing it would change)."""
-    if record.kind in ("sysctl", "module"):
-        heir = next((other for _name, other in journal.others(owner) if other.key == record.key), None)
-        if heir is not None:
-            heir.before = record.before
-            return None
+    heir = next((other for _name, other in journal.others(owner) if other.key == record.key), None)
+    if heir is not None:
+        heir.written = sorted({*heir.written, *record.written})
+        return None
     if record.kind == host_files.DIRECTORY:
         return _undo_directory(host, record, journal, owner)
     return _UNDO[record.kind](host, record)

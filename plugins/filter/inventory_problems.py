@@ -1,0 +1,98 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Problems that can be seen in the inventory alone."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: inventory_problems
+short_description: Problems of a cluster that can be seen in the inventory alone
+version_added: 0.1.0
+description:
+  - Names hosts that share an address, groups that are named but do not exist, and the absence of hosts.
+author:
+  - sealer.cluster contributors
+positional: hosts, hostvars, named_groups
+options:
+  _input:
+    description: The magic variable C(groups).
+    type: dict
+    required: true
+  hosts:
+    description: The hosts of the cluster.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The magic variable C(hostvars).
+    type: dict
+    required: true
+  named_groups:
+    description: Names of groups that variables ask for; empty ones are left out.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Look at the inventory
+  ansible.builtin.debug:
+    msg: "{{ groups | sealer.cluster.inventory_problems(groups['k8s_cluster'], hostvars, ['sealer_registry']) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: A sentence for each problem.
+  type: list
+  elements: str
+  sample: ["w1 and w2 have the same address 10.0.0.12. Give each host its own ansible_host or sealer_node_address"]
+"""
+
+_ADDRESSES = ("sealer_node_address", "ansible_host")
+
+
+def inventory_problems(
+    groups: t.Mapping[str, t.Sequence[str]],
+    hosts: t.Sequence[str],
+    hostvars: t.Mapping[str, t.Mapping[str, t.Any]],
+    named_groups: t.Sequence[str] = (),
+) -> list[str]:
+    """A sentence for each problem."""
+    if not isinstance(groups, t.Mapping) or not isinstance(hostvars, t.Mapping):
+        raise AnsibleFilterError("inventory_problems wants the variables 'groups' and 'hostvars'")
+    problems = [
+        f"Group {name} is named by a variable, but the inventory has no such group. It has {_known(groups)}"
+        for name in named_groups
+        if name and name not in groups
+    ]
+    if not hosts:
+        problems.append("The inventory names no host of a cluster. Put one into the group kube_control_plane")
+    sharing: dict[str, list[str]] = {}
+    for host in hosts:
+        found = next((hostvars[host][key] for key in _ADDRESSES if hostvars[host].get(key)), host)
+        port = hostvars[host].get("ansible_port")
+        sharing.setdefault(f"{found} port {port}" if port else str(found), []).append(host)
+    for address, names in sharing.items():
+        if len(names) > 1:
+            problems.append(
+                f"{' and '.join(names)} have the same address {address}."
+                " Give each host its own ansible_host or sealer_node_address"
+            )
+    return problems
+
+
+def _known(groups: t.Mapping[str, t.Sequence[str]]) -> str:
+    return ", ".join(sorted(name for name in groups if name not in ("all", "ungrouped"))) or "none"
+
+
+class FilterModule:
+    """Filters of this file."""
+
+    def filters(self) -> dict[str, t.Callable[..., list[str]]]:
+        return {"inventory_problems": inventory_problems}

@@ -1,0 +1,170 @@
+#!/usr/bin/python
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tell everything that is wrong with a host, before anything is changed."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: preflight
+short_description: Tell everything that is wrong with a host, before anything is changed
+version_added: 0.1.0
+description:
+  - Looks at root rights, Python, systemd, architecture, host name, clock, swap, ports, disk space, and at installations
+    of Kubernetes and container runtimes that this collection did not make.
+  - Fails with all problems together, each with its reason and what to do about it. Changes nothing.
+  - Passes again on a host where this collection has installed a cluster.
+author:
+  - sealer.cluster contributors
+extends_documentation_fragment:
+  - sealer.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options:
+  platforms:
+    description: Platforms that the image is made for. Empty accepts every host.
+    type: list
+    elements: str
+    default: []
+  ports:
+    description: TCP ports that have to be free, or held by what this collection runs.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: Number of the port.
+        type: int
+        required: true
+      why:
+        description: Who will listen there.
+        type: str
+        required: true
+  disk:
+    description:
+      - Bytes that paths will hold in the end.
+      - What is below them already is subtracted, then those on the same file system are added up.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The path, which need not exist.
+        type: path
+        required: true
+      bytes:
+        description: How much it will hold.
+        type: int
+        required: true
+  swap_allowed:
+    description: Whether the kubelet is told to run with swap.
+    type: bool
+    default: false
+  controller_time:
+    description: Seconds since the epoch, by the clock of the controller. Without it, clocks are not compared.
+    type: float
+  time_skew:
+    description: Seconds by which clocks may differ. Time that the task waited for its turn counts, too.
+    type: float
+    default: 120
+  problems:
+    description: Problems found elsewhere, as in the inventory, to be told with the others.
+    type: list
+    elements: str
+    default: []
+  journal:
+    description: The file that remembers what this collection made, as in M(sealer.cluster.host_config).
+    type: path
+    default: /var/lib/sealer/host.json
+seealso:
+  - module: sealer.cluster.host_config
+"""
+
+EXAMPLES = r"""
+- name: Look before installing
+  sealer.cluster.preflight:
+    platforms: [linux/amd64]
+    ports:
+      - port: 6443
+        why: the API server
+    disk:
+      - path: /var/lib/containerd
+        bytes: 2000000000
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong, also when it fails.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+import platform
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host, Json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import DEFAULT_JOURNAL, Journal
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.preflight_checks import (
+    Port,
+    Space,
+    Wanted,
+    examine,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+
+_PORT = {"port": {"type": "int", "required": True}, "why": {"type": "str", "required": True}}
+_DISK = {"path": {"type": "path", "required": True}, "bytes": {"type": "int", "required": True}}
+ARGUMENT_SPEC: Json = {
+    "platforms": {"type": "list", "elements": "str", "default": []},
+    "ports": {"type": "list", "elements": "dict", "default": [], "options": _PORT},
+    "disk": {"type": "list", "elements": "dict", "default": [], "options": _DISK},
+    "swap_allowed": {"type": "bool", "default": False},
+    "controller_time": {"type": "float"},
+    "time_skew": {"type": "float", "default": 120},
+    "problems": {"type": "list", "elements": "str", "default": []},
+    "journal": {"type": "path", "default": DEFAULT_JOURNAL},
+}
+
+
+def wanted(params: Json) -> Wanted:
+    """What the options ask for."""
+    return Wanted(
+        platforms=params["platforms"],
+        ports=[Port(item["port"], item["why"]) for item in params["ports"]],
+        spaces=[Space(item["path"], item["bytes"]) for item in params["disk"]],
+        swap_allowed=params["swap_allowed"],
+        controller_time=params["controller_time"],
+        time_skew=params["time_skew"],
+    )
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    host = Host(module_runner(module), check=True)
+    try:
+        journal = Journal.read(module.params["journal"])
+        found = examine(host, journal, wanted(module.params), time.time(), platform.node())
+    except (SealerError, OSError) as error:
+        module.fail_json(msg=str(error), problems=[str(error)])
+    for warning in found.warnings:
+        module.warn(warning)
+    problems = module.params["problems"] + [str(problem) for problem in found.problems]
+    if problems:
+        told = "".join(f"\n{number}. {problem}" for number, problem in enumerate(problems, 1))
+        module.fail_json(msg=f"This host is not ready for a cluster. Nothing was changed.{told}", problems=problems)
+    module.exit_json(changed=False, problems=[])
+
+
+if __name__ == "__main__":
+    main()
