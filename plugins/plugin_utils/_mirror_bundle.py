@@ -19,7 +19,6 @@ from importlib import metadata
 from pathlib import Path
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from packaging.specifiers import SpecifierSet
 
 OLDEST_PYTHON = "3.8"
 SHEBANG = b"#!/usr/bin/env python3\n"
@@ -31,7 +30,7 @@ _LICENSES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "METADATA")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # gunicorn asks for 'packaging' too, but only its gevent and eventlet workers, which are not used, import it.
-BUNDLED = {"gunicorn": SpecifierSet(">=23,<24")}
+BUNDLED = {"gunicorn": ">=23,<24"}
 
 _MAIN = f"""\
 import sys
@@ -104,14 +103,16 @@ def _collection_imports(source: bytes, path: str) -> set[str]:
     return {_COLLECTION + name for name in ours if (_COLLECTION_ROOT / f"{name.replace('.', '/')}.py").is_file()}
 
 
-def _distribution(name: str, versions: SpecifierSet) -> metadata.Distribution:
+def _distribution(name: str, versions: str) -> metadata.Distribution:
+    from packaging.specifiers import SpecifierSet
+
     wanted = f"{name}{versions}"
     fix = f"Install it where Ansible runs: python3 -m pip install '{wanted}'."
     try:
         found = metadata.distribution(name)
     except metadata.PackageNotFoundError as error:
         raise MirrorError(f"the Python package {name} is missing", where="controller", fix=fix) from error
-    if found.version not in versions:
+    if found.version not in SpecifierSet(versions):
         raise MirrorError(
             f"the Python package {name} has version {found.version}",
             where="controller",

@@ -14,7 +14,7 @@ import typing as t
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.http import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
     FileChunks,
     Headers,
     Refused,

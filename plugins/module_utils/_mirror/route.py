@@ -16,7 +16,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.http import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import DOCKER_HUB, Reference
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.http import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import parse_target
 
 D = "sha256:" + "a" * 64

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.http import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
     CHUNK,
     FileChunks,
     Refused,
