@@ -14,13 +14,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Certificates:
-    """An authority, and what it signed: a server's certificate for 127.0.0.1 and localhost, and a client's."""
+    """An authority, and what it signed: for a server at 127.0.0.1 and localhost, a client, a server elsewhere."""
 
     ca: pathlib.Path
     server: pathlib.Path
     server_key: pathlib.Path
     client: pathlib.Path
     client_key: pathlib.Path
+    other: pathlib.Path
+    other_key: pathlib.Path
 
     @classmethod
     def make(cls, directory: pathlib.Path) -> Certificates:
@@ -49,6 +51,7 @@ class Certificates:
         for name, extension in (
             ("server", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
             ("client", "extendedKeyUsage=clientAuth"),
+            ("other", "subjectAltName=DNS:other.example"),
         ):
             request, key, certificate = (directory / f"{name}.{end}" for end in ("csr", "key", "crt"))
             _openssl(
@@ -88,12 +91,12 @@ class Certificates:
                 str(certificate),
             )
             made[name] = (certificate, key)
-        return cls(authority, *made["server"], *made["client"])
+        return cls(authority, *made["server"], *made["client"], *made["other"])
 
-    def server_context(self, *, ask_client: bool = False) -> ssl.SSLContext:
-        """What a server shows; with ``ask_client`` it wants the client's certificate."""
+    def server_context(self, *, ask_client: bool = False, other: bool = False) -> ssl.SSLContext:
+        """What a server shows, or the ``other`` one; with ``ask_client`` it wants the client's certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.server, self.server_key)
+        context.load_cert_chain(*((self.other, self.other_key) if other else (self.server, self.server_key)))
         if ask_client:
             context.load_verify_locations(self.ca)
             context.verify_mode = ssl.CERT_REQUIRED

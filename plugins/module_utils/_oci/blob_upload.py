@@ -10,7 +10,6 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import functools
-import io
 import re
 import threading
 import typing as t
@@ -34,6 +33,7 @@ PUSHED = "pushed"
 
 _WHAT = "cannot upload a blob"
 _RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_PART = 256 * 1024
 _SESSION_LOST = frozenset({404, 410, 416})
 
 
@@ -148,7 +148,7 @@ class Upload:
             headers["Content-Range"] = f"{offset}-{size - 1}"
         return {"headers": headers, "body": functools.partial(self._open, offset)}
 
-    def _open(self, offset: int) -> t.Any:
+    def _open(self, offset: int) -> _Told:
         stream = self._layout.open_blob(self._descriptor.digest)
         stream.seek(offset)
         self._tell(offset)
@@ -186,25 +186,24 @@ class Upload:
         return urljoin(response.url, location)
 
 
-class _Told(io.RawIOBase):
-    """A stream that tells how much was read of it, and ends with Cancelled when the work is given up."""
+class _Told:
+    """The rest of a file in parts, which tells how much was taken, and ends with Cancelled when work is given up."""
 
     def __init__(self, stream: t.BinaryIO, tell: t.Callable[[int], None], cancel: t.Optional[threading.Event]) -> None:
-        super().__init__()
         self._stream = stream
         self._tell = tell
         self._cancel = cancel
 
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._cancel is not None and self._cancel.is_set():
-            raise Cancelled("stopped because another transfer failed")
-        data = self._stream.read(size)
-        self._tell(len(data))
-        return data
+    def __iter__(self) -> t.Iterator[bytes]:
+        while True:
+            if self._cancel is not None and self._cancel.is_set():
+                raise Cancelled("stopped because another transfer failed")
+            data = self._stream.read(_PART)
+            if not data:
+                return
+            self._tell(len(data))
+            yield data
 
     def close(self) -> None:
+        """Close the file."""
         self._stream.close()
-        super().close()

@@ -24,7 +24,6 @@ if HAS_URLLIB3:
 
 __all__ = ["Pools"]
 
-_BLOCK = 128 * 1024
 _MANY_HOSTS = 128
 
 _Key = t.Tuple[str, str, str, bool, t.Optional[str]]
@@ -48,7 +47,7 @@ class Pools:
         method: str,
         url: str,
         headers: t.Mapping[str, str],
-        body: t.Union[bytes, t.IO[bytes], None],
+        body: t.Union[bytes, t.Iterable[bytes], None],
         settings: RegistrySettings,
         *,
         show_client_cert: bool,
@@ -89,7 +88,6 @@ class Pools:
             "maxsize": self._size,
             "ssl_context": context,
             "cert_reqs": "CERT_NONE" if insecure else "CERT_REQUIRED",
-            "blocksize": _BLOCK,
         }
         if insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -114,7 +112,8 @@ def _proxy_for(url: str) -> t.Optional[str]:
 
 def _tls_context(settings: RegistrySettings, cert: str, key: str) -> ssl.SSLContext:
     where = f"registries: {settings.host}"
-    context = ssl.create_default_context()
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    context.load_default_certs()
     if settings.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -30,7 +30,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import r
 if HAS_URLLIB3:
     import urllib3
 
-__all__ = ["Call", "RegistryError", "RegistrySettings", "Response", "Transport"]
+__all__ = ["Call", "Parts", "RegistryError", "RegistrySettings", "Response", "Transport"]
 
 _AGENT = "sealer.cluster"
 _ERROR_BODY = 64 * 1024
@@ -39,7 +39,16 @@ _REDIRECTS = 5
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _DOCKER_HUB_API = "registry-1.docker.io"
 
-Body = t.Union[bytes, t.IO[bytes], None]
+
+class Parts(t.Protocol):
+    """A body sent part after part."""
+
+    def __iter__(self) -> t.Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+Body = t.Union[bytes, Parts]
 
 
 @dataclass(frozen=True)

@@ -195,6 +195,13 @@ class TestTls:
             RegistryClient(policy=POLICY).get_manifest(reference)
         assert not WAITS
 
+    def test_a_certificate_for_another_host_is_not_taken(self, fake_registry: Make, certificates: Certificates) -> None:
+        registry = fake_registry(tls=certificates.server_context(other=True))
+        reference, _layer = image(registry)
+        with pytest.raises(RegistryError, match="cannot get the manifest: .*(certificate|the connection broke|no TLS)"):
+            client_of(RegistrySettings(registry.host, ca_path=str(certificates.ca))).get_manifest(reference)
+        assert not registry.seen
+
     def test_insecure_takes_any_certificate(self, fake_registry: Make, certificates: Certificates) -> None:
         registry = fake_registry(tls=certificates.server_context())
         reference, _layer = image(registry)
