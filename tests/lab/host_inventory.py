@@ -19,12 +19,14 @@ import subprocess
 
 # Places that change by themselves: the kernel's file systems, logs, caches and what a login leaves.
 NOT_FILES = re.compile(
-    r"^/(proc|sys|dev|tmp|run/(systemd|user|log|lab|sshd|utmp|motd|mount|lock|dbus|initctl|credentials)|var/(tmp|cache|log)|var/lib/(systemd|dbus|apt|dpkg)|root/\.(ansible|cache))(/|$|\.)"
+    r"^/(proc|sys|dev|tmp|var/(tmp|cache|log)|var/lib/(systemd|dbus|apt|dpkg)|root/\.(ansible|cache)"
+    r"|run/(systemd|user|log|lab|sshd|utmp|motd|mount|lock|dbus|initctl|credentials))(/|$|\.)"
 )
 # Counters and what the kernel derives from load, time or the number of interfaces.
 NOT_SYSCTLS = re.compile(
-    r"^(fs\.(dentry-state|file-nr|inode-nr|inode-state|aio-nr|quota|file-max|binfmt_misc)|kernel\.(random|pty\.nr|ns_last_pid|hostname|domainname|sched|ftrace|perf|spl|cad_pid|printk|threads)"
-    r"|vm\.(stat|nr_pdflush)|net\.netfilter\.nf_conntrack_count|net\.netfilter\.nf_conntrack_(max|buckets|expect_max)|net\.nf_conntrack_max"
+    r"^(fs\.(dentry-state|file-nr|inode-nr|inode-state|aio-nr|quota|file-max|binfmt_misc)"
+    r"|kernel\.(random|pty\.nr|ns_last_pid|hostname|domainname|sched|ftrace|perf|spl|cad_pid|printk|threads)"
+    r"|vm\.(stat|nr_pdflush)|net\.nf_conntrack_max|net\.netfilter\.nf_conntrack_(count|max|buckets|expect_max)"
     r"|net\.ipv[46]\.(conf|neigh)\.(?!(all|default)\.)|net\.ipv4\.route\.|sunrpc|user\.|dev\.)"
 )
 
@@ -108,7 +110,9 @@ def main() -> None:
         ),
         "sysctls": {
             name: value
-            for name, _, value in (line.partition(" = ") for line in output("sysctl", "--all").splitlines())
+            for name, value in (
+                line.split(" = ", 1) for line in output("sysctl", "--all").splitlines() if " = " in line
+            )
             if not NOT_SYSCTLS.match(name)
         },
         "users": pathlib.Path("/etc/passwd").read_text().splitlines()
