@@ -221,8 +221,7 @@ def receive(params: t.Mapping[str, t.Any], check_mode: bool) -> t.Dict[str, t.An
     reference = Reference.parse(params["image"])
     leftovers = params["leftovers"]
     received, named = 0, False
-    if leftovers and not check_mode:
-        remove_leftovers(leftovers["directory"], leftovers["name"])
+    warnings = remove_leftovers(leftovers["directory"], leftovers["name"]) if leftovers and not check_mode else []
     if not check_mode and (params["parcel"] or params["commit"]):
         layout = Layout.open(path, create=True)
         if params["parcel"]:
@@ -240,6 +239,7 @@ def receive(params: t.Mapping[str, t.Any], check_mode: bool) -> t.Dict[str, t.An
         "received": received,
         "missing": [asdict(blob) for blob in missing_blobs(found, wanted)],
         "space": space,
+        "warnings": warnings,
         **_current(found, reference),
     }
 
@@ -261,14 +261,18 @@ def _current(layout: t.Optional[Layout], reference: Reference) -> t.Dict[str, t.
     return {"current": {"digest": str(entry.digest), "platforms": platforms}}
 
 
-def remove_leftovers(directory: str, name: str) -> None:
-    """Remove the temporary directories in which a broken-off delivery of ours left a parcel."""
+def remove_leftovers(directory: str, name: str) -> t.List[str]:
+    """Remove the temporary directories in which a broken-off delivery of ours left a parcel; gives what stayed."""
+    stayed = []
     for pattern in ("ansible-tmp-*", os.path.join("ansible-local-*", "ansible-tmp-*")):
         for parcel in glob.glob(os.path.join(glob.escape(directory), pattern, name)):
             parent = os.path.dirname(parcel)
-            if not os.path.islink(parent):
-                with os_errors("cannot remove what a broken-off delivery left", parent):
+            try:
+                if not os.path.islink(parent):
                     shutil.rmtree(parent)
+            except OSError as error:
+                stayed.append(f"{parent}: cannot remove what a broken-off delivery left: {error.strerror}")
+    return stayed
 
 
 def free_bytes(path: str) -> t.Optional[int]:
@@ -287,6 +291,8 @@ def main() -> None:
         result = receive(module.params, module.check_mode)
     except SealerError as error:
         module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
     module.exit_json(**result)
 
 

@@ -131,9 +131,23 @@ def test_leftovers_of_our_name_are_removed_and_nothing_else(tmp_path: pathlib.Pa
         path.write_bytes(b"x")
     elsewhere = tmp_path / "somewhere"
     (tmp_path / "ansible-tmp-5").symlink_to(elsewhere)
-    remove_leftovers(str(tmp_path), "parcel")
+    assert remove_leftovers(str(tmp_path), "parcel") == []
     assert [path.parent.exists() for path in ours] == [False, False]
     assert all(path.exists() for path in others)
+
+
+def test_a_leftover_that_cannot_be_removed_is_told(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "ansible-tmp-1" / "parcel"
+    left.parent.mkdir()
+    left.write_bytes(b"left")
+
+    def refuse(path: str) -> None:
+        raise PermissionError(1, "Operation not permitted", path)
+
+    monkeypatch.setattr("shutil.rmtree", refuse)
+    (told,) = remove_leftovers(str(tmp_path), "parcel")
+    assert str(left.parent) in told
+    assert "Operation not permitted" in told
 
 
 def test_free_space_of_what_does_not_exist_yet(tmp_path: pathlib.Path) -> None:
