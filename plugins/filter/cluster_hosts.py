@@ -15,7 +15,8 @@ name: cluster_hosts
 short_description: Hosts of a cluster, whatever the inventory calls its groups
 version_added: 0.1.0
 description:
-  - Knows the group names of this collection, of kubespray, of k3s-ansible and of sealer, and lists each host once, in the order of the inventory.
+  - Knows the group names of this collection, of kubespray, of k3s-ansible and of sealer, and lists each host once,
+    in the order of the inventory.
   - A host that is a control plane is never a worker as well.
 author:
   - sealer.cluster contributors
@@ -29,13 +30,15 @@ options:
     description:
       - V(control_plane) and V(worker) are the two kinds of node, V(cluster) is both.
       - V(registry) are the hosts that serve images, which are the control planes where the inventory has no such group.
-      - V(schedulable) are the hosts that run workloads, which are the hosts of the worker groups, or the control planes where there are none.
+      - V(schedulable) are the hosts that run workloads, which are the hosts of the worker groups, or the control
+        planes where there are none.
       - V(all) is V(cluster) and V(registry) together.
     type: str
     required: true
     choices: [control_plane, worker, registry, cluster, schedulable, all]
   group_name:
-    description: Name of the group to look at instead of the known names. Only for V(control_plane), V(worker), V(registry).
+    description:
+      - Name of the group to look at instead of the known names. Only for V(control_plane), V(worker), V(registry).
     type: str
 """
 

@@ -12,12 +12,13 @@ module: cluster_apps
 short_description: Launch the applications of a cluster image and wait until they are up
 version_added: 0.1.0
 description:
-  - Runs on the first control plane. Runs the commands of the applications in the launch list, each in the directory of its application, then
-    the commands of the image in the directory of the root file system.
-  - A plain C(kubectl apply -f FILE) is run when C(kubectl diff) tells a difference. Any other command is run once, and again when the files of
-    its application, its environment, the command itself or one before it changes; this is recorded in C(/etc/sealer/applications.json).
-  - Then waits until the nodes are ready and the Deployments, DaemonSets, StatefulSets and Jobs are available that were applied, that commands
-    made or changed, or that are in C(kube-system).
+  - Runs on the first control plane. Runs the commands of the applications in the launch list, each in the directory
+    of its application, then the commands of the image in the directory of the root file system.
+  - A plain C(kubectl apply -f FILE) is run when C(kubectl diff) tells a difference. Any other command is run once,
+    and again when the files of its application, its environment, the command itself or one before it changes; this
+    is recorded in C(/etc/sealer/applications.json).
+  - Then waits until the nodes are ready and the Deployments, DaemonSets, StatefulSets and Jobs are available that
+    were applied, that commands made or changed, or that are in C(kube-system).
 author:
   - sealer.cluster contributors
 extends_documentation_fragment:
@@ -28,7 +29,8 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Where the cluster cannot tell yet what a file would change, for it makes a namespace or a kind of its own, the command is shown instead.
+      - Where the cluster cannot tell yet what a file would change, for it makes a namespace or a kind of its own,
+        the command is shown instead.
   idempotent:
     support: full
 options:
@@ -96,22 +98,21 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands i
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
+ARGUMENT_SPEC = {
+    "description": {"type": "dict", "required": True},
+    "image_digest": {"type": "str", "required": True},
+    "rootfs": {"type": "path", "default": "/var/lib/sealer/rootfs/current"},
+    "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+    "env": {"type": "dict", "default": {}},
+    "launch": {"type": "list", "elements": "str", "default": []},
+    "nodes": {"type": "list", "elements": "str", "default": []},
+    "wait": {"type": "bool", "default": True},
+    "wait_timeout": {"type": "int", "default": 600},
+}
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "description": {"type": "dict", "required": True},
-            "image_digest": {"type": "str", "required": True},
-            "rootfs": {"type": "path", "default": "/var/lib/sealer/rootfs/current"},
-            "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
-            "env": {"type": "dict", "default": {}},
-            "launch": {"type": "list", "elements": "str", "default": []},
-            "nodes": {"type": "list", "elements": "str", "default": []},
-            "wait": {"type": "bool", "default": True},
-            "wait_timeout": {"type": "int", "default": 600},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = module.params
     run = module_runner(module)
     try:

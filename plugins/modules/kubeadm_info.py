@@ -12,7 +12,8 @@ module: kubeadm_info
 short_description: Tell what is known of a cluster made with kubeadm
 version_added: 0.1.0
 description:
-  - Runs on a control plane and returns the recorded state, the members as the API server knows them, and when certificates expire.
+  - Runs on a control plane and returns the recorded state, the members as the API server knows them, and when
+    certificates expire.
   - On a host without a cluster, RV(cluster.exists) is false.
 author:
   - sealer.cluster contributors
@@ -68,7 +69,13 @@ cluster:
       description: The nodes, control planes first.
       type: list
       elements: dict
-      sample: [{name: cp1, role: control_plane, address: 10.0.0.11, version: v1.35.4, container_runtime: "containerd://2.2.1", ready: true}]
+      sample:
+        - name: cp1
+          role: control_plane
+          address: 10.0.0.11
+          version: v1.35.4
+          container_runtime: containerd://2.2.1
+          ready: true
     certificates:
       description: Names and expiry of the certificates on this control plane.
       type: list

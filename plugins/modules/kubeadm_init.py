@@ -12,12 +12,13 @@ module: kubeadm_init
 short_description: Start a cluster with kubeadm on its first control plane
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm init) on a host that is not a node yet, and records the cluster in C(/etc/sealer/cluster.json) and in the Secret
-    C(kube-system/sealer-cluster).
+  - Runs C(kubeadm init) on a host that is not a node yet, and records the cluster in C(/etc/sealer/cluster.json)
+    and in the Secret C(kube-system/sealer-cluster).
   - When kubeadm fails, what it did is undone. An attempt that was cut off is undone before the next one.
-  - On a control plane of the same cluster only the record is kept true. Documents that differ from those the cluster was made with are
-    reported as a warning, since kubeadm applies them at the start only.
-  - Does not wait until the node is ready, because the network of the pods is an application. M(sealer.cluster.cluster_apps) does.
+  - On a control plane of the same cluster only the record is kept true. Documents that differ from those the
+    cluster was made with are reported as a warning, since kubeadm applies them at the start only.
+  - Does not wait until the node is ready, because the network of the pods is an application.
+    M(sealer.cluster.cluster_apps) does.
 author:
   - sealer.cluster contributors
 extends_documentation_fragment:
@@ -67,7 +68,8 @@ options:
     default: []
   documents:
     description:
-      - kubeadm's configuration documents, complete (InitConfiguration, ClusterConfiguration, KubeletConfiguration, KubeProxyConfiguration).
+      - kubeadm's configuration documents, complete (InitConfiguration, ClusterConfiguration, KubeletConfiguration,
+        KubeProxyConfiguration).
       - They are given to kubeadm in a file that only root can read and that is removed afterwards.
     type: list
     elements: dict
@@ -150,22 +152,20 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 IMAGE = {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}}
+ARGUMENT_SPEC = {
+    "name": {"type": "str", "required": True},
+    "image": {"type": "dict", "required": True, "options": IMAGE},
+    "version": {"type": "str", "required": True},
+    "endpoint": {"type": "str", "required": True},
+    "control_planes": {"type": "list", "elements": "str", "default": []},
+    "workers": {"type": "list", "elements": "str", "default": []},
+    "documents": {"type": "list", "elements": "dict", "required": True},
+    "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
+}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "image": {"type": "dict", "required": True, "options": IMAGE},
-            "version": {"type": "str", "required": True},
-            "endpoint": {"type": "str", "required": True},
-            "control_planes": {"type": "list", "elements": "str", "default": []},
-            "workers": {"type": "list", "elements": "str", "default": []},
-            "documents": {"type": "list", "elements": "dict", "required": True},
-            "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = dict(module.params)
     settings = ResetSettings(cri_socket=params.pop("cri_socket"))
     request = kubeadm_init.InitRequest(settings=settings, **params)

@@ -13,7 +13,8 @@ short_description: Join a host to a cluster with kubeadm
 version_added: 0.1.0
 description:
   - Runs C(kubeadm join) on a host that is not a node yet. When kubeadm fails, what it did is undone.
-  - The API server is known by the CA certificate of the cluster, which comes with the token, not by a hash that is looked up over the network.
+  - The API server is known by the CA certificate of the cluster, which comes with the token, not by a hash that is
+    looked up over the network.
 author:
   - sealer.cluster contributors
 extends_documentation_fragment:

@@ -12,7 +12,8 @@ module: kubeadm_token
 short_description: Make credentials with which hosts join a cluster
 version_added: 0.1.0
 description:
-  - Runs on a control plane. Makes a bootstrap token that soon expires, when one of the hosts named is not a working node yet.
+  - Runs on a control plane. Makes a bootstrap token that soon expires, when one of the hosts named is not a working
+    node yet.
   - The result holds the token, so register it in a task with C(no_log).
 author:
   - sealer.cluster contributors

@@ -12,9 +12,11 @@ module: node_reset
 short_description: Make a node of a kubeadm cluster a plain host again
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm reset) and removes what that leaves, which are containers of pods, mounts, network links, rules of iptables and nftables,
-    CNI configuration, directories, cgroups, and puts back the kernel settings that the kubelet and kube-proxy changed.
-  - Only what Kubernetes made is touched. What was there before the host became a node is known from C(/var/lib/sealer/kubeadm.json).
+  - Runs C(kubeadm reset) and removes what that leaves, which are containers of pods, mounts, network links, rules
+    of iptables and nftables, CNI configuration, directories, cgroups, and puts back the kernel settings that the
+    kubelet and kube-proxy changed.
+  - Only what Kubernetes made is touched. What was there before the host became a node is known from
+    C(/var/lib/sealer/kubeadm.json).
   - A host that this collection did not make a node of is left alone, unless O(force=true).
   - Fails when something is still there at the end.
 author:
@@ -39,12 +41,16 @@ options:
     elements: str
     default: [10-flannel.conflist]
   links:
-    description: Names of network links that the network application makes, as shell patterns. Links that were there before stay.
+    description:
+      - Names of network links that the network application makes, as shell patterns. Links that were there before
+        stay.
     type: list
     elements: str
     default: [cni0, flannel.*, flannel-v6.*, kube-ipvs0]
   force:
-    description: Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is removed.
+    description:
+      - Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is
+        removed.
     type: bool
     default: false
 """

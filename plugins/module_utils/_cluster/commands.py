@@ -13,9 +13,6 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
-
 SEARCH_PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -44,10 +41,16 @@ class Runner(t.Protocol):
     ) -> Completed: ...
 
 
+class CommandModule(t.Protocol):
+    """The part of an AnsibleModule that runs programs."""
+
+    def run_command(self, args: t.Any, **options: t.Any) -> t.Tuple[int, t.Any, t.Any]: ...
+
+
 NOT_FOUND = 127
 
 
-def module_runner(module: AnsibleModule) -> Runner:
+def module_runner(module: CommandModule) -> Runner:
     """The Runner that a module uses."""
 
     def run(

@@ -26,7 +26,9 @@ _TAIL_LINES = 25
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 _KEY = re.compile(r"(certificate-key\s+)[0-9a-f]{32,}")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_PASSED_CHECK = re.compile(r"^[A-Z0-9_]+: (enabled|not set\b|Linux|\d+\.)|^\[preflight\] The system verification failed")
+_PASSED_CHECK = re.compile(
+    r"^[A-Z0-9_]+: (enabled|not set\b|Linux|\d+\.)|^\[preflight\] The system verification failed"
+)
 
 
 def redacted(text: str) -> str:

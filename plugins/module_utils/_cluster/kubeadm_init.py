@@ -84,7 +84,7 @@ def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
     _refuse_other_cluster(recorded, wanted)
     pending = differences(recorded["inputs"], wanted["inputs"])
     after = dict(wanted, inputs=recorded["inputs"])
-    secret = kubectl.get("secret", "-n", cluster_state.SECRET_NAMESPACE, cluster_state.SECRET_NAME)
+    secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
     stale = recorded != after or not cluster_state.secret_carries(secret, after)
     return InitPlan(before=recorded, after=after, initialise=False, record=stale, pending=pending)
 

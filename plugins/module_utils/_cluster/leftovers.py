@@ -32,6 +32,7 @@ SHARED = {
 HUSKS = (
     "/etc/cni/net.d",
     "/etc/cni",
+    "/lib/modules",
     "/run/netns",
     "/var/lib/cni/networks",
     "/var/lib/cni/results",

@@ -23,7 +23,7 @@ DEFAULT_CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 DEFAULT_CNI_FILES = ("10-flannel.conflist",)
 DEFAULT_LINKS = ("cni0", "flannel.*", "flannel-v6.*", "kube-ipvs0")
 _CONTAINERS = ('labels."io.cri-containerd.kind"==container', 'labels."io.cri-containerd.kind"==sandbox')
-_BEFORE_NOTHING: Json = {"sysctls": {}, "directories": {}, "links": [], "nft_tables": None}
+_BEFORE_NOTHING: Json = {"sysctls": {}, "directories": {}, "files": [], "links": [], "nft_tables": None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +87,7 @@ class NodeReset:
         before = self._record["before"] if self._record else _BEFORE_NOTHING
         mountinfo = links.read_mountinfo()
         extra = [f"/etc/cni/net.d/{name}" for name in self._settings.cni_files]
+        extra += [path for path in record.FILES if path not in before["files"]]
         extra += [STATE_PATH, APPLICATIONS_PATH, record.RECORD_PATH]
         return Survey(
             kubelet=self._run(["systemctl", "is-active", "--quiet", "kubelet.service"]).rc == 0,

@@ -95,9 +95,9 @@ def unready_pods(pods: t.Iterable[Json], namespaces: t.Collection[str]) -> t.Lis
     for pod in pods:
         status = pod.get("status", {})
         conditions = {item["type"]: item["status"] for item in status.get("conditions", [])}
-        if pod["metadata"]["namespace"] in namespaces and status.get("phase") != "Succeeded":
-            if conditions.get("Ready") != "True":
-                found.append(pod)
+        waiting = status.get("phase") != "Succeeded" and conditions.get("Ready") != "True"
+        if waiting and pod["metadata"]["namespace"] in namespaces:
+            found.append(pod)
     return found[:_MAX_TOLD]
 
 

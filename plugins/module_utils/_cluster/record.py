@@ -52,6 +52,7 @@ DIRECTORIES = (
     "/etc/cni/net.d",
     "/etc/cni",
     "/etc/kubernetes",
+    "/lib/modules",
     "/run/flannel",
     "/run/netns",
     "/usr/libexec/kubernetes",
@@ -61,6 +62,8 @@ DIRECTORIES = (
     "/var/log/containers",
     "/var/log/pods",
 )
+# Files that kube-proxy's pod makes on the host.
+FILES = ("/run/xtables.lock",)
 
 
 def sysctl_path(name: str) -> str:
@@ -93,6 +96,7 @@ def snapshot(run: Runner) -> Json:
     return {
         "sysctls": {name: value for name in SYSCTLS for value in [read_sysctl(name)] if value is not None},
         "directories": {path: found for path in DIRECTORIES for found in [_entries(path)] if found is not None},
+        "files": [path for path in FILES if os.path.exists(path)],
         "links": link_names(run),
         "nft_tables": [list(table) for table in netfilter.nft_tables(run)],
     }

@@ -18,9 +18,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 SCHEMA_VERSION = 1
 STATE_PATH = "/etc/sealer/cluster.json"
 APPLICATIONS_PATH = "/etc/sealer/applications.json"
-SECRET_NAMESPACE = "kube-system"
-SECRET_NAME = "sealer-cluster"
-_SECRET_KEY = "cluster.json"
+NAMESPACE = "kube-system"
+OBJECT_NAME = "sealer-cluster"
+_FIELD = "cluster.json"
 
 
 def new_state(
@@ -53,7 +53,7 @@ def read_state(path: str = STATE_PATH) -> t.Optional[Json]:
     state = read_json(path)
     if state is not None and state.get("schemaVersion") != SCHEMA_VERSION:
         raise ClusterError(
-            f"the recorded state has version {state.get('schemaVersion')!r}, and this collection reads {SCHEMA_VERSION}",
+            f"the recorded state has version {state.get('schemaVersion')!r}, this collection reads {SCHEMA_VERSION}",
             where=path,
             fix="Use the release of the collection that made or last changed the cluster, or a newer one",
         )
@@ -66,8 +66,8 @@ def secret_of(state: Json) -> Json:
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "io.sealer/cluster",
-        "metadata": {"name": SECRET_NAME, "namespace": SECRET_NAMESPACE},
-        "data": {_SECRET_KEY: base64.b64encode(pretty(state).encode()).decode()},
+        "metadata": {"name": OBJECT_NAME, "namespace": NAMESPACE},
+        "data": {_FIELD: base64.b64encode(pretty(state).encode()).decode()},
     }
 
 

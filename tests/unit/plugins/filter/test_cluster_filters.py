@@ -1,0 +1,86 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters on inventories and documents."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.filter.cluster_hosts import cluster_hosts
+from ansible_collections.sealer.cluster.plugins.filter.merge_documents import merge_documents
+from hypothesis import given
+from hypothesis import strategies as st
+
+OURS = {"kube_control_plane": ["c1"], "kube_node": ["c1", "w1", "w2"], "sealer_registry": ["r1"]}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+DOCUMENTS = st.dictionaries(st.text(max_size=2), JSON, max_size=4)
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind", "expected"),
+    [
+        (OURS, "control_plane", ["c1"]),
+        (OURS, "worker", ["w1", "w2"]),
+        (OURS, "schedulable", ["c1", "w1", "w2"]),
+        (OURS, "registry", ["r1"]),
+        (OURS, "cluster", ["c1", "w1", "w2"]),
+        (OURS, "all", ["c1", "w1", "w2", "r1"]),
+        ({"server": ["s"], "agent": ["a"]}, "worker", ["a"]),
+        ({"server": ["s"], "agent": ["a"]}, "registry", ["s"]),
+        ({"masters": ["m"], "nodes": ["n"]}, "cluster", ["m", "n"]),
+        ({"kube-master": ["m"], "kube-node": ["n"]}, "cluster", ["m", "n"]),
+        ({"server": ["s"]}, "schedulable", ["s"]),
+        ({}, "control_plane", []),
+    ],
+)
+def test_kinds_of_hosts(groups: t.Dict[str, t.List[str]], kind: str, expected: t.List[str]) -> None:
+    assert cluster_hosts(groups, kind) == expected
+
+
+def test_a_group_of_ones_own() -> None:
+    groups = {"edge": ["e1"], "kube_node": ["w1"], "kube_control_plane": ["c1"]}
+    assert cluster_hosts(groups, "worker", "edge") == ["e1"]
+    assert cluster_hosts(groups, "worker", "") == ["w1"]
+
+
+@pytest.mark.parametrize(("kind", "group"), [("workers", None), ("cluster", "edge")])
+def test_wrong_questions(kind: str, group: t.Optional[str]) -> None:
+    with pytest.raises(AnsibleFilterError):
+        cluster_hosts(OURS, kind, group)
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "expected"),
+    [
+        ({"a": True}, {"a": False}, {"a": False}),
+        ({"a": 1}, {"a": 0}, {"a": 0}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        ({"a": [1]}, {"a": []}, {"a": []}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": None}}, {"a": {"c": 2}}),
+        ({"a": 1}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+        ({"a": {"b": 1}}, {"a": "x"}, {"a": "x"}),
+        ({}, {"a": {"b": {"c": None}}}, {"a": {"b": {}}}),
+    ],
+)
+def test_merging(below: t.Any, above: t.Any, expected: t.Any) -> None:
+    assert merge_documents(below, above) == expected
+
+
+@given(DOCUMENTS, DOCUMENTS)
+def test_merging_twice_is_merging_once(below: t.Any, above: t.Any) -> None:
+    once = merge_documents(below, above)
+    assert merge_documents(once, above) == once
+    assert not [key for key, value in above.items() if value is None and key in once]
+
+
+def test_only_mappings_are_documents() -> None:
+    with pytest.raises(AnsibleFilterError, match="number 1"):
+        merge_documents({}, t.cast("t.Any", ["x"]))

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubeadm: what is decided, what is written, what is told and what is kept secret."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import stat
+import typing as t
+
+import pytest
+import yaml
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    documents,
+    kubeadm,
+    kubeadm_info,
+    kubeadm_init,
+    kubeadm_join,
+    kubeadm_token,
+    record,
+    state,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import read_json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
+
+NODES = json.loads((pathlib.Path(__file__).parent / "fixtures/nodes.json").read_text())["items"]
+TOKEN = "abcdef.0123456789abcdef"
+REQUEST = kubeadm_init.InitRequest(
+    name="demo",
+    image={"reference": "docker.io/library/demo:1", "digest": "sha256:1"},
+    version="v1.35.4",
+    endpoint="10.0.0.1:6443",
+    control_planes=["cp1"],
+    workers=["w1"],
+    documents=[
+        {"kind": "InitConfiguration", "bootstrapTokens": [{"token": TOKEN}], "certificateKey": "ff"},
+        {"kind": "ClusterConfiguration", "networking": {"podSubnet": "10.244.0.0/16"}},
+    ],
+    settings=ResetSettings(),
+)
+
+
+class Host:
+    """The places of a node, in a directory of their own."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.kubelet = root / "kubelet.conf"
+        self.state = root / "cluster.json"
+        self.record = root / "kubeadm.json"
+        self.secret: t.Optional[t.Dict[str, t.Any]] = None
+
+    def make_node(self, request: kubeadm_init.InitRequest) -> None:
+        self.kubelet.touch()
+        write_json(str(self.record), {"state": record.DONE, "cluster": request.name, "before": {}})
+        write_json(str(self.state), request.state())
+        self.secret = state.secret_of(request.state())
+
+    def run(self, command: t.Sequence[str], **_options: t.Any) -> Completed:
+        assert command[:2] == ["kubectl", "get"]
+        return Completed(0, json.dumps(self.secret) if self.secret else "", "")
+
+    def plan(self, request: kubeadm_init.InitRequest) -> kubeadm_init.InitPlan:
+        return kubeadm_init.plan(request, Kubectl(self.run, "admin.conf", "cache"))
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(tmp_path)
+    monkeypatch.setattr(kubeadm, "KUBELET_CONF", str(made.kubelet))
+    monkeypatch.setattr(kubeadm_init.cluster_state, "read_state", lambda: read_json(str(made.state)))
+    monkeypatch.setattr(record, "read_record", lambda: read_json(str(made.record)))
+    return made
+
+
+def test_a_bare_host_is_initialised(host: Host) -> None:
+    todo = host.plan(REQUEST)
+    assert todo.initialise and todo.changed
+    assert todo.before == {}
+    assert todo.after["members"] == [{"name": "cp1", "role": "control_plane"}, {"name": "w1", "role": "worker"}]
+    assert TOKEN not in json.dumps(todo.after)
+
+
+def test_an_attempt_that_was_cut_off_is_made_again(host: Host) -> None:
+    host.kubelet.touch()
+    write_json(str(host.record), {"state": record.STARTED, "before": {}})
+    assert host.plan(REQUEST).initialise
+
+
+def test_a_second_run_changes_nothing(host: Host) -> None:
+    host.make_node(REQUEST)
+    todo = host.plan(REQUEST)
+    assert not todo.changed
+    assert todo.before == todo.after
+
+
+def test_a_lost_secret_or_another_image_is_recorded(host: Host) -> None:
+    host.make_node(REQUEST)
+    newer = dataclasses.replace(REQUEST, image={"reference": "docker.io/library/demo:2", "digest": "sha256:2"})
+    todo = host.plan(newer)
+    assert todo.record and not todo.initialise
+    assert todo.after["image"]["digest"] == "sha256:2"
+    host.secret = None
+    assert host.plan(REQUEST).record
+
+
+def test_documents_that_cannot_be_applied_are_named(host: Host) -> None:
+    host.make_node(REQUEST)
+    other = [REQUEST.documents[0], {"kind": "ClusterConfiguration", "networking": {"podSubnet": "10.1.0.0/16"}}]
+    todo = host.plan(dataclasses.replace(REQUEST, documents=other))
+    assert not todo.changed
+    assert todo.pending == ["ClusterConfiguration.networking.podSubnet"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"name": "other"}, "control plane of the cluster 'demo'"), ({"version": "v1.36.1"}, "runs kubeadm v1.35.4")],
+)
+def test_another_cluster_is_refused(host: Host, changes: t.Dict[str, str], told: str) -> None:
+    host.make_node(REQUEST)
+    with pytest.raises(ClusterError, match=told):
+        host.plan(dataclasses.replace(REQUEST, **t.cast("t.Any", changes)))
+
+
+def test_a_foreign_node_is_refused(host: Host) -> None:
+    host.kubelet.touch()
+    with pytest.raises(ClusterError, match="did not make"):
+        host.plan(REQUEST)
+
+
+def test_a_worker_of_another_cluster_is_refused(
+    host: Host, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pem = certificates.ca.read_text()
+    other = pem.replace("MII", "MIJ", 1)
+    request = kubeadm_join.JoinRequest("demo", "10.0.0.1:6443", pem, None, {}, ResetSettings())
+    assert kubeadm_join.needs_to_join(request)
+    host.kubelet.touch()
+    write_json(str(host.record), {"state": record.DONE, "cluster": "demo", "before": {}})
+    monkeypatch.setattr(kubeadm_join, "certificate_authority", lambda: pem)
+    assert not kubeadm_join.needs_to_join(request)
+    monkeypatch.setattr(kubeadm_join, "certificate_authority", lambda: other)
+    with pytest.raises(ClusterError, match="another cluster"):
+        kubeadm_join.needs_to_join(request)
+    with pytest.raises(ClusterError, match="no token"):
+        kubeadm_join.join(host.run, request, None)
+
+
+def test_the_configuration_is_private_and_goes_away(tmp_path: pathlib.Path) -> None:
+    given = [{"kind": "A", "text": "yes: no # \u00e4"}, {"kind": "B", "off": False, "none": None}]
+    with documents.ConfigFile(given, str(tmp_path)) as config:
+        assert stat.S_IMODE(os.stat(config.path).st_mode) == 0o600
+        assert list(yaml.safe_load_all(pathlib.Path(config.path).read_text())) == given
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_secret_in_what_is_told() -> None:
+    check = "\x1b[0;37mCONFIG_NET_NS\x1b[0m: \x1b[0;32menabled\x1b[0m"
+    said = f"kubeadm join --token {TOKEN} --certificate-key {'ab' * 32}\n{check}\nerror: no"
+    told = kubeadm.tail(said)
+    assert TOKEN not in told and "abab" not in told and "CONFIG_NET_NS" not in told
+    assert told.endswith("error: no")
+
+
+def test_who_is_missing() -> None:
+    assert kubeadm_token.missing_nodes(["kube-cp", "kube-w", "new"], NODES) == ["new"]
+    NODES_DOWN = json.loads(json.dumps(NODES))
+    for item in NODES_DOWN[1]["status"]["conditions"]:
+        item["status"] = "Unknown"
+    assert kubeadm_token.missing_nodes(["kube-cp", "kube-w"], NODES_DOWN) == ["kube-w"]
+
+
+def test_members_control_planes_first() -> None:
+    found = kubeadm_info.members_of(reversed(NODES))
+    assert [(item["name"], item["role"], item["ready"]) for item in found] == [
+        ("kube-cp", "control_plane", True),
+        ("kube-w", "worker", True),
+    ]
+    assert found[0]["address"] == "10.89.77.11"
+
+
+def test_differences_name_the_fields() -> None:
+    assert documents.differences({"a": {"b": 1, "c": [1]}}, {"a": {"b": 2, "c": [1]}, "d": 0}) == ["a.b", "d"]
