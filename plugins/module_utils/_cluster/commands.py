@@ -44,7 +44,8 @@ class Runner(t.Protocol):
 class CommandModule(t.Protocol):
     """The part of an AnsibleModule that runs programs."""
 
-    def run_command(self, args: t.Any, **options: t.Any) -> t.Tuple[int, t.Any, t.Any]: ...
+    @property
+    def run_command(self) -> t.Callable[..., t.Any]: ...
 
 
 NOT_FOUND = 127

@@ -76,7 +76,7 @@ class Host:
 def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     monkeypatch.setattr(kubeadm, "KUBELET_CONF", str(made.kubelet))
-    monkeypatch.setattr(kubeadm_init.cluster_state, "read_state", lambda: read_json(str(made.state)))
+    monkeypatch.setattr(state, "read_state", lambda: read_json(str(made.state)))
     monkeypatch.setattr(record, "read_record", lambda: read_json(str(made.record)))
     return made
 
@@ -155,7 +155,10 @@ def test_a_worker_of_another_cluster_is_refused(
 
 
 def test_the_configuration_is_private_and_goes_away(tmp_path: pathlib.Path) -> None:
-    given = [{"kind": "A", "text": "yes: no # \u00e4"}, {"kind": "B", "off": False, "none": None}]
+    given: t.List[t.Dict[str, t.Any]] = [
+        {"kind": "A", "text": "yes: no # \u00e4"},
+        {"kind": "B", "off": False, "none": None},
+    ]
     with documents.ConfigFile(given, str(tmp_path)) as config:
         assert stat.S_IMODE(os.stat(config.path).st_mode) == 0o600
         assert list(yaml.safe_load_all(pathlib.Path(config.path).read_text())) == given
