@@ -24,6 +24,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 # Several owners may want the same of these; what they want there has to be equal.
 _EXCLUSIVE = (host_files.FILE, host_files.LINK, "state")
 _DIRECTORIES = (host_files.DIRECTORY, "state")
+_REPLACED = (host_files.FILE, host_files.LINK)
 
 
 def _apply_order(item: Item) -> t.Tuple[int, str]:
@@ -68,7 +69,7 @@ class Steward:
             self._remember(items, pending)
         before = [(unit.name, host_units.read(self._host, unit.name)) for unit in units]
         paths = [change.path for change in changes if change.path]
-        paths += [record.name for record in stale if record.kind in (host_files.FILE, host_files.LINK)]
+        paths += [record.name for record in stale if record.kind in _REPLACED]
         plans = [
             host_units.plan(unit, state, paths, self._restart_due(unit.name))
             for unit, (_name, state) in zip(units, before)
@@ -112,10 +113,11 @@ class Steward:
         return Outcome(changes + undone + revived)
 
     def _with_parents(self, wanted: t.Sequence[Item]) -> t.List[Item]:
+        _refuse_contradictions(wanted, self._owner)
         known = {item.name for item in wanted if item.kind in _DIRECTORIES}
         items: t.List[Item] = []
         for item in wanted:
-            if item.kind in (host_files.FILE, host_files.LINK, *_DIRECTORIES):
+            if item.kind in (*_REPLACED, *_DIRECTORIES):
                 for parent in host_files.missing_parents(item.name, self._is_directory):
                     if parent not in known:
                         known.add(parent)
@@ -127,10 +129,6 @@ class Steward:
         return os.path.isdir(self._host.at(path))
 
     def _refuse_disputes(self, items: t.Sequence[Item]) -> None:
-        names = [item.key for item in items]
-        twice = next((key for key in names if names.count(key) > 1), None)
-        if twice is not None:
-            raise ClusterError(f"{twice[0]} {twice[1]} is wanted twice", where=self._owner)
         held = {
             record.name: (o, record) for o, record in self._journal.others(self._owner) if record.kind in _EXCLUSIVE
         }
@@ -142,8 +140,14 @@ class Steward:
                         f"{item.name} was made by {other!r}, and {self._owner!r} wants another one there",
                         fix="Leave it to one of them",
                     )
-            if self._record_of(item) is None and not item.met(self._host):
-                item.before(self._host)
+            if not item.met(self._host):
+                self._refuse_obstacle(item)
+
+    def _refuse_obstacle(self, item: Item) -> None:
+        if self._record_of(item) is None:
+            item.before(self._host)
+        elif item.kind in _REPLACED:
+            host_files.keepable(item.name, host_files.look(self._host.at(item.name)))
 
     def _record_of(self, item: Item) -> t.Optional[Record]:
         return self._journal.find(self._owner, item.key)
@@ -217,3 +221,19 @@ class Steward:
             if record.kind == host_units.KIND:
                 record.written = []
         self._journal.save()
+
+
+def _refuse_contradictions(items: t.Sequence[Item], owner: str) -> None:
+    """One thing a name, and nothing below what is not a directory."""
+    paths = [item for item in items if item.kind in (*_REPLACED, *_DIRECTORIES)]
+    names = [("", item.name) for item in paths] + [item.key for item in items if item not in paths]
+    twice = next((name for _kind, name in names if names.count((_kind, name)) > 1), None)
+    if twice is not None:
+        raise ClusterError(f"{twice} is wanted twice", where=owner)
+    plain = {item.name: item.kind for item in items if item.kind in _REPLACED}
+    for item in paths:
+        above = next((name for name in plain if item.name.startswith(name + "/")), None)
+        if above is not None:
+            raise ClusterError(
+                f"{item.name} cannot be below {above}", where=owner, why=f"that is to be a {plain[above]}"
+            )

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Unpacking layers: what they bring, hide and must not do."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import tarfile
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.extract import Extractor
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch, VerifyingReader
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import LAYER_TAR, LAYER_TAR_GZIP
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Entry = tuple[str, bytes, t.Any]  # name, tar type, content of a file or target of a link
+
+
+def tar(entries: t.Sequence[Entry], mode: int = 0o755) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, kind, content in entries:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode = kind, mode
+            if kind == tarfile.REGTYPE:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+            else:
+                member.linkname = content or ""
+                archive.addfile(member)
+    return buffer.getvalue()
+
+
+def layer(*entries: Entry) -> bytes:
+    return gzip.compress(tar(entries), mtime=0)
+
+
+def extract(root: Path, *layers: bytes) -> None:
+    extractor = Extractor(str(root))
+    for data in layers:
+        reader = VerifyingReader(io.BytesIO(data), Digest.of(data), len(data))
+        extractor.apply(reader, LAYER_TAR_GZIP, "layer 1")
+    extractor.finish()
+
+
+def names(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+FILE, DIRECTORY, LINK, HARD = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
+
+
+@pytest.mark.parametrize(
+    ("layers", "left"),
+    [
+        ([[("./bin/", DIRECTORY, ""), ("./bin/a", FILE, b"1"), ("b", LINK, "bin/a")]], {"bin", "bin/a", "b"}),
+        ([[("x/y/z", FILE, b"")]], {"x", "x/y", "x/y/z"}),
+        ([[("a", FILE, b"1"), ("c", HARD, "a")]], {"a", "c"}),
+        ([[("d/a", FILE, b""), ("d/b", FILE, b"")], [("d/.wh.a", FILE, b"")]], {"d", "d/b"}),
+        ([[("d/a", FILE, b"")], [(".wh.d", FILE, b"")]], set()),
+        ([[("d/a", FILE, b"")], [("d/b", FILE, b""), ("d/.wh..wh..opq", FILE, b"")]], {"d", "d/b"}),
+        ([[("d/a", FILE, b"")], [("d/.wh.a", FILE, b""), ("d/a", FILE, b"2")]], {"d", "d/a"}),
+        ([[("d/a", FILE, b"")], [("d", FILE, b"2")]], {"d"}),
+        ([[("d", FILE, b"")], [("d/", DIRECTORY, ""), ("d/a", FILE, b"2")]], {"d", "d/a"}),
+        ([[("lib/v1/f", FILE, b""), ("lib/now", LINK, "v1"), ("up", LINK, "lib/../lib")]], None),
+    ],
+)
+def test_layers(tmp_path: Path, layers: list[list[Entry]], left: set[str] | None) -> None:
+    extract(tmp_path, *(layer(*entries) for entries in layers))
+    if left is not None:
+        assert names(tmp_path) == left
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([("/etc/x", FILE, b"")], "outside of the tree"),
+        ([("a/../../x", FILE, b"")], "outside of the tree"),
+        ([("x", LINK, "/etc/passwd")], "not relative"),
+        ([("x", LINK, "../y")], "out of the tree"),
+        ([("a/x", LINK, "../../y")], "out of the tree"),
+        ([("a/b", LINK, ".."), ("c", LINK, "a/b/..")], "leads out of the tree"),
+        ([("x", LINK, "y"), ("x/z", FILE, b"")], "no directory"),
+        ([("x", LINK, "."), ("x/z", FILE, b"")], "no directory"),
+        ([("x", HARD, "/etc/passwd")], "outside of the tree"),
+        ([("l", LINK, "nowhere"), ("x", HARD, "l")], "not a file of the tree"),
+        ([("x", tarfile.CHRTYPE, "")], "device or a pipe"),
+        ([("x", tarfile.BLKTYPE, "")], "device or a pipe"),
+        ([("x", tarfile.FIFOTYPE, "")], "device or a pipe"),
+        ([(".wh...", FILE, b"")], "hides nothing"),
+    ],
+)
+def test_hostile_layers_are_refused(tmp_path: Path, entries: list[Entry], message: str) -> None:
+    with pytest.raises(ClusterError, match=message) as caught:
+        extract(tmp_path / ".", layer(*entries))
+    assert "layer 1" in str(caught.value) or message == "leads out of the tree"
+
+
+def test_set_id_bits_go_and_the_rest_of_the_mode_stays(tmp_path: Path) -> None:
+    data = tar([("x", FILE, b"1")], mode=0o6751)
+    Extractor(str(tmp_path)).apply(io.BytesIO(data), LAYER_TAR, "layer")
+    assert stat.S_IMODE(os.stat(tmp_path / "x").st_mode) == 0o751
+
+
+def test_content_is_verified_to_its_last_byte(tmp_path: Path) -> None:
+    good = layer(("x", FILE, b"1"))
+    reader = VerifyingReader(io.BytesIO(good + b"\0"), Digest.of(good))
+    with pytest.raises(DigestMismatch):
+        Extractor(str(tmp_path)).apply(reader, LAYER_TAR_GZIP, "layer")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damage_is_told_as_such(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    good = bytearray(layer(("d/x", FILE, b"some content"), ("d/y", LINK, "x")))
+    where = data.draw(st.integers(0, len(good) - 1))
+    good[where] ^= data.draw(st.integers(1, 255))
+    cut = bytes(good[: data.draw(st.integers(where, len(good)))])
+    reader = VerifyingReader(io.BytesIO(cut), Digest.of(layer(("d/x", FILE, b"some content"), ("d/y", LINK, "x"))))
+    with pytest.raises(SealerError):
+        Extractor(str(tmp_path_factory.mktemp("damage"))).apply(reader, LAYER_TAR_GZIP, "layer")
+
+
+@pytest.mark.parametrize("media_type", ["application/octet-stream", "application/vnd.oci.image.layer.v1.tar+zstd"])
+def test_layers_that_cannot_be_read_are_said(tmp_path: Path, media_type: str) -> None:
+    with pytest.raises(ClusterError, match="cannot be unpacked|compressed with zstd"):
+        Extractor(str(tmp_path)).apply(io.BytesIO(b""), media_type, "layer")

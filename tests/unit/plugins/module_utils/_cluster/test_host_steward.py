@@ -1,0 +1,370 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Making a host what an owner wants, and exactly undoing it, also after a kill at every step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import (
+    DirectoryItem,
+    FileItem,
+    Item,
+    LinkItem,
+    ModuleItem,
+    StateItem,
+    SysctlItem,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Outcome, Steward
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+UNIT_FILE = "/etc/systemd/system/x.service"
+DROP_IN = "/etc/systemd/system/x.service.d/10.conf"
+MUTATORS = ("replace", "mkdir", "rmdir", "unlink", "symlink", "chmod")
+
+
+class Systemd:
+    """A systemd that knows the unit files below a root, and what was started and enabled (kept in files there)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.calls: list[list[str]] = []
+
+    def flag(self, name: str, state: str) -> Path:
+        return self.root / "fake" / f"{name}.{state}"
+
+    def __call__(self, command: t.Sequence[str], **_options: t.Any) -> Completed:
+        self.calls.append(list(command))
+        if command[0] in ("modprobe", "journalctl"):
+            return Completed(1, "", "not here")
+        verb, name = command[1], command[-1]
+        if verb == "show":
+            return Completed(0, self._shown(name), "")
+        if verb not in ("daemon-reload", "reset-failed"):
+            self._set(verb, name)
+        return Completed(0, "", "")
+
+    def _shown(self, name: str) -> str:
+        found = (self.root / "etc/systemd/system" / name).exists()
+        active = "active" if self.flag(name, "active").exists() else "inactive"
+        enabled = "enabled" if self.flag(name, "enabled").exists() else "disabled"
+        load = "loaded" if found else "not-found"
+        return f"LoadState={load}\nActiveState={active}\nUnitFileState={enabled}\nNeedDaemonReload=no\n"
+
+    def _set(self, verb: str, name: str) -> None:
+        state = "enabled" if verb in ("enable", "disable") else "active"
+        path = self.flag(name, state)
+        if verb in ("enable", "start", "restart"):
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+        else:
+            path.unlink(missing_ok=True)
+
+    def verbs(self) -> list[str]:
+        return [call[1] for call in self.calls if call[0] == "systemctl" and call[1] != "show"]
+
+
+@pytest.fixture(name="root")
+def fixture_root(tmp_path: Path) -> Path:
+    return make_root(tmp_path)
+
+
+def make_root(path: Path) -> Path:
+    """A host with a few things on it."""
+    root = path / "root"
+    (root / "etc/systemd/system").mkdir(parents=True)
+    (root / "proc/sys/net/ipv4").mkdir(parents=True)
+    (root / "proc/sys/net/ipv4/ip_forward").write_text("0\n")
+    (root / "proc/sys/net/ipv4/other").write_text("1\t2\n")
+    (root / "proc/filesystems").write_text("nodev\toverlay\n")
+    (root / "etc/motd").write_text("hello\n")
+    (root / "etc/motd").chmod(0o640)
+    (root / "etc/link").symlink_to("motd")
+    (root / "data/mine").mkdir(parents=True)
+    (root / "data/mine/file").write_text("precious")
+    (root / "data/empty").mkdir()
+    (root / "fake").mkdir()
+    return root
+
+
+def steward(root: Path, owner: str = "x", check: bool = False) -> tuple[Steward, Host, Systemd]:
+    systemd = Systemd(root)
+    host = Host(systemd, root=str(root), check=check)
+    return Steward(host, Journal.read(str(root / "var/lib/sealer/host.json")), owner), host, systemd
+
+
+def snapshot(root: Path) -> dict[str, tuple[t.Any, ...]]:
+    """Everything below a directory, but for the times of directories."""
+    found: dict[str, tuple[t.Any, ...]] = {}
+    for path in sorted(root.rglob("*")):
+        status = path.lstat()
+        content: t.Any = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
+        mode = None if path.is_symlink() else stat.S_IMODE(status.st_mode)
+        when = status.st_mtime_ns if path.is_file() and not path.is_symlink() and "/proc/" not in str(path) else None
+        found[str(path.relative_to(root))] = (stat.S_IFMT(status.st_mode), mode, content, when)
+    return found
+
+
+def items(text: str = "one") -> list[Item]:
+    return [
+        FileItem(UNIT_FILE, b"[Service]\n"),
+        FileItem(DROP_IN, text.encode()),
+        FileItem("/etc/motd", text.encode(), 0o600),
+        FileItem("/etc/deep/er/conf", text.encode(), 0o600, sensitive=True),
+        LinkItem("/etc/link", "deep/er/conf"),
+        LinkItem("/opt/bin/tool", "/nowhere"),
+        DirectoryItem("/etc/closed", 0o700),
+        StateItem("/data/mine"),
+        StateItem("/data/empty"),
+        StateItem("/data/new"),
+        SysctlItem("net.ipv4.ip_forward", "1"),
+        SysctlItem("net.ipv4.other", "1 2"),
+        ModuleItem("overlay"),
+    ]
+
+
+UNITS = [Unit("x.service", restart_on=[DROP_IN])]
+
+
+def apply(root: Path, text: str = "one", check: bool = False) -> tuple[Outcome, Systemd]:
+    who, _host, systemd = steward(root, check=check)
+    return who.present(items(text), UNITS), systemd
+
+
+def take_back(root: Path, owner: str = "x", check: bool = False) -> tuple[Outcome, Host]:
+    who, host, _systemd = steward(root, owner, check)
+    return who.absent(), host
+
+
+def test_apply_again_change_and_undo(root: Path) -> None:
+    before = snapshot(root)
+    predicted, _ = apply(root, check=True)
+    assert snapshot(root) == before
+    done, systemd = apply(root)
+    assert (predicted.changed, predicted.diff) == (done.changed, done.diff)
+    assert systemd.verbs() == ["daemon-reload", "enable", "start"]
+    assert (root / "etc/motd").read_text() == "one"
+    assert stat.S_IMODE((root / "var/lib/sealer/host.json").stat().st_mode) == 0o600
+
+    again, systemd = apply(root)
+    assert not again.changed and systemd.verbs() == [] and again.diff == {"before": "", "after": ""}
+
+    predicted, _ = apply(root, "two", check=True)
+    changed, systemd = apply(root, "two")
+    assert predicted.diff == changed.diff
+    assert changed.restarted == ["x.service"]
+    assert systemd.verbs() == ["daemon-reload", "restart"]
+
+    (root / "data/new/state").mkdir()
+    (root / "data/empty/blob").write_text("x")
+    predicted, _ = take_back(root, check=True)
+    gone, host = take_back(root)
+    assert (predicted.changed, predicted.diff) == (True, gone.diff)
+    assert host.warnings == []
+    assert snapshot(root) == {**before, **{k: v for k, v in snapshot(root).items() if k.startswith("var")}}
+    assert not (root / "var/lib/sealer").exists()
+    assert not take_back(root)[0].changed
+
+
+def test_sensitive_content_is_in_no_diff(root: Path) -> None:
+    done, _ = apply(root, "a secret")
+    told = str(done.diff)
+    assert told.count("a secret") == 2  # the drop-in and motd are not secret
+    changed, _ = apply(root, "new secret")
+    part = changed.diff["after"].split("/etc/deep/er/conf")[1].splitlines()[1]
+    assert "secret" not in part
+
+
+def test_what_is_wanted_no_more_is_undone(root: Path) -> None:
+    before = snapshot(root)
+    apply(root)
+    who, _, systemd = steward(root)
+    fewer = [item for item in items() if item.name not in (DROP_IN, "/etc/motd", "net.ipv4.ip_forward")]
+    outcome = who.present(fewer, UNITS)
+    assert outcome.changed and outcome.restarted == ["x.service"]
+    now = snapshot(root)
+    assert now["etc/motd"] == before["etc/motd"]
+    assert (root / "proc/sys/net/ipv4/ip_forward").read_text().strip() == "0"
+    assert not (root / DROP_IN[1:]).parent.exists()
+
+
+def test_what_others_changed_since_is_left(root: Path) -> None:
+    apply(root)
+    (root / "etc/motd").write_text("theirs")
+    (root / "etc/deep/er/more").write_text("theirs")
+    (root / "etc/link").unlink()
+    (root / "proc/sys/net/ipv4/ip_forward").write_text("2\n")
+    _outcome, host = take_back(root)
+    assert (root / "etc/motd").read_text() == "theirs"
+    assert (root / "proc/sys/net/ipv4/ip_forward").read_text() == "2\n"
+    assert (root / "etc/deep/er/more").exists() and not (root / "etc/deep/er/conf").exists()
+    told = "\n".join(host.warnings)
+    for name in ("/etc/motd was changed", "/etc/link was removed", "ip_forward was set to '2'", "/etc/deep/er is left"):
+        assert name in told
+
+
+def test_keep_state(root: Path) -> None:
+    apply(root)
+    (root / "data/new/blob").write_text("x")
+    who, host, _ = steward(root)
+    who.absent(keep_state=True)
+    assert (root / "data/new/blob").exists()
+    assert any("/data/new is left" in warning for warning in host.warnings)
+
+
+def test_units_of_before_come_back(root: Path) -> None:
+    (root / UNIT_FILE[1:]).write_text("old")
+    for state in ("active", "enabled"):
+        Systemd(root).flag("x.service", state).touch()
+    before = snapshot(root)
+    apply(root)
+    who, _, systemd = steward(root)
+    who.absent()
+    assert systemd.verbs() == ["daemon-reload", "restart"]
+    after = snapshot(root)
+    assert after[UNIT_FILE[1:]] == before[UNIT_FILE[1:]]
+
+
+def test_two_owners_share_what_is_equal(root: Path) -> None:
+    before = snapshot(root)
+    mine = [FileItem("/etc/pki/ca", b"ca"), SysctlItem("net.ipv4.ip_forward", "1")]
+    for owner in ("a", "b"):
+        steward(root, owner)[0].present(mine)
+    with pytest.raises(ClusterError, match="was made by '[ab]', and 'c' wants another"):
+        steward(root, "c")[0].present([FileItem("/etc/pki/ca", b"other")])
+    for owner, left in (("a", True), ("b", False)):
+        take_back(root, owner)
+        assert (root / "etc/pki/ca").exists() is left
+        assert (root / "proc/sys/net/ipv4/ip_forward").read_text().strip() == ("1" if left else "0")
+    after = snapshot(root)
+    assert {k: v for k, v in after.items() if not k.startswith("var")} == before
+
+
+def test_a_directory_is_handed_to_who_still_uses_it(root: Path) -> None:
+    steward(root, "a")[0].present([FileItem("/etc/own/a", b"")])
+    steward(root, "b")[0].present([FileItem("/etc/own/b", b"")])
+    _, host = take_back(root, "a")
+    assert host.warnings == [] and (root / "etc/own").exists()
+    take_back(root, "b")
+    assert not (root / "etc/own").exists()
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (FileItem("/data/mine", b"x"), "a directory is in the way"),
+        (DirectoryItem("/etc/motd", 0o755), "something else is in the way"),
+        (LinkItem("/etc/motd", "x", replace=False), "not ours is in the way"),
+        (FileItem("/etc/big", b"x"), "too big to be kept"),
+        (FileItem("/etc/motd/below", b"x"), "something else is in the way"),
+    ],
+)
+def test_obstacles_are_named_before_anything_changes(root: Path, item: Item, message: str) -> None:
+    (root / "etc/big").write_bytes(b"x" * (1024 * 1024 + 1))
+    before = snapshot(root)
+    with pytest.raises(ClusterError, match=message):
+        steward(root)[0].present([FileItem("/etc/first", b"x"), item])
+    assert snapshot(root) == before
+
+
+def _kill_at(count: int, root: Path, action: t.Callable[[], object]) -> bool:
+    """Run an action in a child that is killed before its so-manieth change of the file system; whether it was."""
+    child = os.fork()
+    if child == 0:
+        left = [count]
+        for name in MUTATORS:
+            real = getattr(os, name)
+
+            def counted(*args: t.Any, _real: t.Any = real, **options: t.Any) -> t.Any:
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return _real(*args, **options)
+
+            setattr(os, name, counted)
+        with contextlib.suppress(BaseException):
+            action()
+            os._exit(0)
+        os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def test_killed_at_every_step(tmp_path: Path) -> None:
+    """Apply, killed at each change in turn; then either undo, or apply again and undo, killed once as well."""
+    count, killed = 0, True
+    while killed:
+        root = make_root(tmp_path / str(count))
+        before = snapshot(root)
+        killed = _kill_at(count, root, lambda root=root: apply(root))
+        if count % 2:
+            done, _ = apply(root)
+            assert apply(root)[0].changed is False
+            _kill_at(count // 2, root, lambda root=root: take_back(root))
+        _, host = take_back(root)
+        assert host.warnings == [], count
+        after = snapshot(root)
+        assert {k: v for k, v in after.items() if k.split("/")[0] != "var"} == before, count
+        assert not (root / "var/lib/sealer/host.json").exists()
+        count += 1
+    assert count > 20
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: "/t/" + "/".join(parts))
+NODES = st.one_of(st.none(), st.binary(max_size=4), st.sampled_from(["x", "../y", "/z"]))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ([FileItem("/a", b""), LinkItem("/a", "x")], "/a is wanted twice"),
+        ([SysctlItem("net.ipv4.other", "1"), SysctlItem("net.ipv4.other", "2")], "net.ipv4.other is wanted twice"),
+        ([FileItem("/a", b""), DirectoryItem("/a/b")], "/a/b cannot be below /a"),
+    ],
+)
+def test_contradictions_are_refused(root: Path, wanted: list[Item], message: str) -> None:
+    with pytest.raises(ClusterError, match=message):
+        steward(root)[0].present(wanted)
+
+
+@settings(max_examples=150, deadline=None)
+@given(there=st.dictionaries(PATHS, NODES), wanted=st.lists(st.dictionaries(PATHS, NODES), min_size=1, max_size=3))
+def test_any_tree_comes_back(
+    tmp_path_factory: pytest.TempPathFactory, there: dict[str, t.Any], wanted: list[dict[str, t.Any]]
+) -> None:
+    root = tmp_path_factory.mktemp("tree")
+    for path, node in there.items():
+        with contextlib.suppress(FileExistsError, NotADirectoryError, FileNotFoundError):
+            place = root / path[1:]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if node is None:
+                place.mkdir()
+            elif isinstance(node, bytes):
+                with place.open("xb") as stream:
+                    stream.write(node)
+            else:
+                place.symlink_to(node)
+    before = snapshot(root)
+    kinds = {type(None): lambda p, _n: DirectoryItem(p, 0o711), bytes: FileItem, str: LinkItem}
+    for step in wanted:
+        with contextlib.suppress(ClusterError):
+            steward(root)[0].present([kinds[type(node)](path, node) for path, node in step.items()])
+    _, host = take_back(root)
+    assert host.warnings == []
+    assert {k: v for k, v in snapshot(root).items() if k.split("/")[0] != "var"} == before
