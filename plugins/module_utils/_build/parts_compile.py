@@ -29,7 +29,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import P
 _GO = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?.*")
 _NEEDED_GO = re.compile(r"^go[ \t]+(\d+)\.(\d+)(?:\.(\d+))?[ \t]*$", re.MULTILINE)
 _REQUIRED = re.compile(r"^(?:require[ \t]+|[ \t]+)([^\s()]+)[ \t]+(v[^\s]+)", re.MULTILINE)
-_C_ENVIRONMENT = {
+_C_FLAGS = ("-Os", "-static", "-s", "-Wall", "-ffile-prefix-map=./=")
+_INSTALL_GO = "Install Go from the distribution or go.dev, or gather with `source: download`."
+_INSTALL_GCC = (
+    "Install gcc and the C library's development files (Debian: gcc libc6-dev), or gather with `source: download`."
+)
+_ENVIRONMENT = {
     "CC": "gcc",
     "GOAMD64": "v1",
     "GOARM64": "v8.0",
@@ -38,12 +43,7 @@ _C_ENVIRONMENT = {
     "GOOS": "linux",
     "GOWORK": "off",
 }
-_FLAGS = ("-Os", "-static", "-s", "-Wall", "-ffile-prefix-map=./=")
-_INSTALL_GO = "Install Go from the distribution or go.dev, or gather with `source: download`."
-_INSTALL_GCC = (
-    "Install gcc and the C library's development files (Debian: gcc libc6-dev), or gather with `source: download`."
-)
-_FLAGS = ("-trimpath", "-buildvcs=false")
+_GO_FLAGS = ("-trimpath", "-buildvcs=false")
 
 
 class Compiler:
@@ -85,7 +85,7 @@ class Compiler:
 
         def build_it(fresh: str) -> None:
             run(
-                ["go", "build", *_FLAGS, "-ldflags", flags, "-o", fresh, package],
+                ["go", "build", *_GO_FLAGS, "-ldflags", flags, "-o", fresh, package],
                 what=f"cannot build {program}",
                 cwd=os.path.join(self._directory, build.directory),
                 environment=environment,

@@ -51,9 +51,9 @@ def make_image(
     own += [_file(path, programs[name], 0o755) for path, name in image.programs.items()]
     linked = {entry.path: entry.target for entry in userland if entry.kind == LINK}
     own = [replace(entry, path=_through(entry.path, linked)) for entry in own]
-    known = {entry.path: entry for entry in userland}
-    groups = [_complete(userland, {}), _complete(own, known)]
-    layers = [_stored(entries, layout) for entries in groups if entries]
+    below = _complete(userland, {})
+    above = _complete(own, {entry.path: entry for entry in below})
+    layers = [_stored(entries, layout) for entries in (below, above) if entries]
     config = {
         "architecture": arch,
         "os": "linux",
