@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import ssl
 import subprocess
+import threading
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tls import (
     OpenSsl,
     alternative_names,
@@ -60,7 +62,9 @@ class Host:
         }
         return tls_request.run(OpenSsl(run), {**params, **more}, check)
 
-    def sign(self, csr: str, names: t.Sequence[str] = NAMES, *, check: bool = False, **more: t.Any) -> Result:
+    def sign(
+        self, csr: str, names: t.Sequence[str] = NAMES, *, check: bool = False, runner: Runner = run, **more: t.Any
+    ) -> Result:
         params = {
             "csr": csr,
             "common_name": self.name,
@@ -71,7 +75,7 @@ class Host:
             "days": 365,
             "renew_days": 30,
         }
-        result = tls_sign.run(OpenSsl(run), {**params, **more}, check)
+        result = tls_sign.run(OpenSsl(runner), {**params, **more}, check)
         if not check:
             self.certificate.write_text(result["certificate"])
         return result
@@ -241,11 +245,31 @@ def test_authority_without_its_key(host: Host) -> None:
 
 
 def test_hosts_that_come_at_once_get_one_authority(tmp_path: pathlib.Path) -> None:
-    hosts = [Host(tmp_path / "pki", f"node-{number}") for number in range(6)]
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        signed = list(pool.map(lambda one: one.sign(one.request()["csr"]), hosts))
-    assert len({one["ca_certificate"] for one in signed}) == 1
+    together = threading.Barrier(2)
+    authorities: list[t.Sequence[str]] = []
+
+    def slow(command: t.Sequence[str], **options: t.Any) -> Completed:
+        if "-x509" in command:
+            authorities.append(command)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                together.wait(1)
+        return run(command, **options)
+
+    hosts = [Host(tmp_path / "pki", f"node-{number}") for number in range(2)]
+    requests = [host.request()["csr"] for host in hosts]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        signed = list(pool.map(lambda host, csr: host.sign(csr, runner=slow), hosts, requests))
+    assert len(authorities) == len({one["ca_certificate"] for one in signed}) == 1
     assert all(one.request()["valid"] for one in hosts)
+
+
+def test_openssl_that_only_tells_a_bad_signature(host: Host) -> None:
+    def old(command: t.Sequence[str], **options: t.Any) -> Completed:
+        done = run(command, **options)
+        return Completed(0, done.stdout, "verify failure") if "-verify" in command else done
+
+    with pytest.raises(MirrorError, match="request is not valid"):
+        host.sign(host.request()["csr"], runner=old)
 
 
 def test_failure_leaves_nothing_half_done(host: Host) -> None:

@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
-import os
 import pathlib
+import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Blob, StoreSource
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -150,17 +151,24 @@ def test_ranges(shop: Shop) -> None:
     assert shop.get(path, range="bytes=0-1,3-4").body == whole.body
 
 
-def test_files_are_closed(shop: Shop) -> None:
-    def open_files() -> int:
-        return len(os.listdir("/proc/self/fd"))
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-1"}, {"range": "bytes=99-"}, {"if_none_match": "*"}])
+def test_blobs_are_closed(method: str, headers: dict[str, str]) -> None:
+    class OneBlob:
+        stream = io.BytesIO(b"content")
 
-    path = f"/v2/x/blobs/{shop.layer}"
-    shop.get(path)
-    before = open_files()
-    for headers in ({}, {"range": "bytes=0-1"}, {"range": "bytes=99999999-"}, {"if_none_match": "*"}):
-        shop.get(path, **headers)
-        shop.get(path, "", "HEAD", **headers)
-    assert open_files() == before
+        def manifest(self, _reference: Reference) -> None:
+            return None
+
+        def blob(self, reference: Reference) -> t.Optional[Blob]:
+            return Blob(reference.digest, self.stream, 7) if reference.digest else None
+
+        def status(self) -> dict[str, t.Any]:
+            return {}
+
+    source = OneBlob()
+    Client(Application([source], logging.getLogger("test")))(f"/v2/x/blobs/{ABSENT}", "", method, **headers)
+    assert source.stream.closed
 
 
 def test_new_content_shows_at_once(shop: Shop) -> None:

@@ -23,6 +23,8 @@ from importlib import metadata
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.server import tls_context
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _mirror_bundle
@@ -182,6 +184,11 @@ def test_many_clients(mirror: RunningMirror, certificates: Certificates, store: 
 
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert all(pool.map(fetch, range(64)))
+
+
+def test_tls_settings(certificates: Certificates) -> None:
+    config = Config("/s", ["127.0.0.1:0"], str(certificates.server), str(certificates.server_key))
+    assert tls_context(config).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
