@@ -71,7 +71,16 @@ class Compiler:
         sums = _read(os.path.join(group, "go.sum"))
         gcc = self._gcc_version() if build.cgo else ""
         key = key_of(
-            package, _read(os.path.join(group, "go.mod")), sums, toolchain, gcc, arch, build.ldflags, build.cgo
+            package,
+            _read(os.path.join(group, "go.mod")),
+            sums,
+            toolchain,
+            gcc,
+            arch,
+            build.ldflags,
+            build.cgo,
+            _GO_FLAGS,
+            _ENVIRONMENT,
         )
         told = f"{package}@{version}" if package == module else f"{package} of {module}@{version}"
         return Origin(build.version, f"{told} ({' '.join(filter(None, [toolchain, gcc]))})", key)

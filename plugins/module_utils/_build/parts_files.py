@@ -9,13 +9,14 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import PartsList
-from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_lock import replace_text
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making import replace_text
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_plan import PROGRAMS
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 
@@ -58,8 +59,7 @@ def present(dest: str, files: t.Iterable[str]) -> t.Dict[str, str]:
 
 def stale(dest: str, parts: PartsList, kept: t.Collection[str]) -> t.List[str]:
     """Files in directories that are wholly ours and that nobody wants any more."""
-    ours = [PROGRAMS, *(name for name in parts.context if os.path.isdir(os.path.join(parts.directory, name)))]
-    found = (path for name in ours for path in _below(os.path.join(dest, name)))
+    found = (path for name in _ours(parts) for path in _below(os.path.join(dest, name)))
     return sorted({os.path.relpath(path, dest) for path in found} - set(kept))
 
 
@@ -72,10 +72,24 @@ def write(dest: str, files: t.Mapping[str, Content], unwanted: t.Sequence[str]) 
     for name in unwanted:
         path = os.path.join(dest, name)
         try:
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         except OSError as error:
             raise BuildError("cannot remove the file", where=path, why=error.strerror or str(error)) from error
     return bool(fresh or unwanted)
+
+
+def drop_empty(dest: str, parts: PartsList) -> None:
+    """Take away the directories in which nothing is left, which would otherwise be copied into the image."""
+    for name in _ours(parts):
+        for place, _directories, _names in os.walk(os.path.join(dest, name), topdown=False):
+            if not os.listdir(place):
+                os.rmdir(place)
+
+
+def _ours(parts: PartsList) -> t.List[str]:
+    """The directories that are wholly ours."""
+    return [PROGRAMS, *(name for name in parts.context if os.path.isdir(os.path.join(parts.directory, name)))]
 
 
 def _below(directory: str) -> t.Iterator[str]:

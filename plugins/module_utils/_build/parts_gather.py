@@ -30,9 +30,14 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_lock i
     PinnedImage,
     PinnedProgram,
     read_parts_lock,
-    replace_text,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making import Made, put, run
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making import (
+    Made,
+    replace_file,
+    replace_text,
+    run,
+    sweep,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_plan import (
     PROGRAMS,
     ImageTask,
@@ -89,6 +94,7 @@ def gather(request: Request, progress: Progress, check: bool) -> Result:
     before, after = _told(request, plan, files, stale)
     if check:
         return Result(before != after or lock is None, _predicted(plan), before, after)
+    sweep(request.cache)
     gathering = _Gathering(request, parts, makers, progress)
     fresh = gathering.run(plan, files, stale)
     saved = _saved(request.lock, lock, fresh)
@@ -114,6 +120,7 @@ class _Gathering:
         self._progress.total(0, len(lacking) + len(images))
         made = self._programs(lacking)
         self.wrote |= parts_files.write(self._request.dest, files, stale)
+        parts_files.drop_empty(self._request.dest, self._parts)
         self._check_required()
         pins = [_pin(task, made[task.key]) if task.key in made else task.pin for task in plan.programs]
         pinned = self._images(plan, made)
@@ -153,7 +160,7 @@ class _Gathering:
                 fix="Find out why. `update: true` accepts the new one.",
             )
         if task.place and not task.current:
-            put(os.path.join(self._request.dest, task.place), lambda fresh: _copy(made.path, fresh))
+            replace_file(os.path.join(self._request.dest, task.place), lambda fresh: _copy(made.path, fresh))
             self.wrote = True
         self._progress.item(task.program)
         return made

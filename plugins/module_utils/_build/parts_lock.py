@@ -10,9 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import typing as t
 from dataclasses import asdict, dataclass
 
@@ -136,25 +134,6 @@ def read_parts_lock(path: str) -> t.Optional[PartsLock]:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise BuildError("the parts lock cannot be read", where=path, why=str(error), fix=_FIX) from error
-
-
-def replace_text(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Put these bytes in the file's place in one step."""
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=os.path.dirname(path))
-        try:
-            with os.fdopen(descriptor, "wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.chmod(temporary, mode)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise BuildError("cannot write the file", where=path, why=error.strerror or str(error)) from error
 
 
 def _keys(kind: t.Any) -> t.List[str]:

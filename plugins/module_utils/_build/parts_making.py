@@ -9,10 +9,14 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import hashlib
 import os
+import shutil
 import subprocess
 import tempfile
+import time
 import typing as t
 from dataclasses import dataclass
 
@@ -21,6 +25,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Buil
 _CHUNK = 1 << 20
 _TOLD_LINES = 12
 _PROGRAM_MODE = 0o755
+_FRESH = ".new-"
+_STALE_SECONDS = 86400
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ def put(path: str, write: t.Callable[[str], None]) -> None:
     """Let ``write`` fill a new file and put it at ``path`` in one step; nothing is left when it fails."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as directory:
+        with tempfile.TemporaryDirectory(prefix=_FRESH, dir=os.path.dirname(path)) as directory:
             fresh = os.path.join(directory, os.path.basename(path))
             write(fresh)
             os.chmod(fresh, _PROGRAM_MODE)
@@ -73,11 +79,53 @@ def put(path: str, write: t.Callable[[str], None]) -> None:
         raise BuildError("cannot write the file", where=path, why=error.strerror or str(error)) from error
 
 
+def replace_file(path: str, write: t.Callable[[str], None], mode: int = _PROGRAM_MODE) -> None:
+    """Let ``write`` fill a file beside ``path`` and put it there in one step.
+
+    What a killed run leaves has always the same name, so that the next run takes it away.
+    """
+    directory, name = os.path.split(path)
+    fresh = os.path.join(directory, f".{name}.new")
+    try:
+        os.makedirs(directory, exist_ok=True)
+        try:
+            write(fresh)
+            os.chmod(fresh, mode)
+            os.replace(fresh, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
+            raise
+    except OSError as error:
+        raise BuildError("cannot write the file", where=path, why=error.strerror or str(error)) from error
+
+
+def replace_text(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Put these bytes in the file's place in one step."""
+
+    def write(fresh: str) -> None:
+        with open(fresh, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+
+    replace_file(path, write, mode)
+
+
+def sweep(cache: str) -> None:
+    """Take away what runs left in the cache that were killed a day ago or earlier."""
+    for pattern in ("*", os.path.join("*", "*")):
+        for path in glob.glob(os.path.join(glob.escape(cache), pattern, f"{_FRESH}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_mtime < time.time() - _STALE_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
 def put_directory(path: str, fill: t.Callable[[str], None]) -> None:
     """Let ``fill`` fill a new directory and put it at ``path`` in one step; whoever comes second leaves the first's."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as directory:
+        with tempfile.TemporaryDirectory(prefix=_FRESH, dir=os.path.dirname(path)) as directory:
             fresh = os.path.join(directory, "tree")
             os.mkdir(fresh, 0o755)
             fill(fresh)

@@ -211,6 +211,7 @@ def test_what_was_damaged_is_put_right(bench: Bench) -> None:
     (bench.dest / f"parts/{ARCH}/bin/admin").chmod(0o644)
     (bench.dest / f"parts/{ARCH}/bin/old").write_text("old")
     (bench.dest / "app/old.yaml").write_text("old")
+    (bench.dest / f"parts/{ARCH}/bin/empty/deep").mkdir(parents=True)
     (bench.dest / "Kubefile.lock").write_text("mine")
     result = bench.twice()
     changed = {name for name in {*result.before, *result.after} if result.before.get(name) != result.after.get(name)}
@@ -222,8 +223,19 @@ def test_what_was_damaged_is_put_right(bench: Bench) -> None:
         f"parts/{ARCH}/bin/old",
     }
     assert (bench.dest / f"parts/{ARCH}/bin/node").read_text() == f"{ADMIN}# node\n"
+    assert not (bench.dest / f"parts/{ARCH}/bin/empty").exists()
     assert "Kubefile.lock" in bench.files and f"parts/{ARCH}/bin/old" not in bench.files
     assert not bench.gather().changed
+
+
+def test_what_a_killed_run_left_goes_away(bench: Bench) -> None:
+    place = bench.dest / f"parts/{ARCH}/bin"
+    place.mkdir(parents=True)
+    (place / ".node.new").write_text("half")
+    (place / ".old.new").write_text("half")
+    assert bench.twice().changed
+    assert [path.name for path in place.iterdir() if path.name.startswith(".")] == []
+    assert not bench.twice().changed
 
 
 def test_a_publisher_that_replaces_a_release_is_found_out(bench: Bench) -> None:

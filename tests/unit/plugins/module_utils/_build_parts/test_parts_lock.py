@@ -17,7 +17,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_lock i
     PinnedImage,
     PinnedProgram,
     read_parts_lock,
-    replace_text,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from hypothesis import given
@@ -94,15 +93,3 @@ def test_bytes_that_are_no_text_are_told(tmp_path: pathlib.Path) -> None:
     (tmp_path / "parts.lock").write_bytes(b"\xff")
     with pytest.raises(BuildError, match="cannot be read"):
         read_parts_lock(str(tmp_path / "parts.lock"))
-
-
-def test_a_file_is_replaced_in_one_step(tmp_path: pathlib.Path) -> None:
-    path = tmp_path / "deep" / "file"
-    replace_text(str(path), b"one", 0o755)
-    before = path.stat().st_ino
-    replace_text(str(path), b"two")
-    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o644)
-    assert path.stat().st_ino != before
-    assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(BuildError, match="cannot write the file"):
-        replace_text(str(path / "below"), b"x")
