@@ -16,8 +16,8 @@ name: mirror_urls
 short_description: URLs of the mirrors that run on these hosts
 version_added: 0.1.0
 description:
-  - The address of each host is its C(sealer_node_address), else the address of its default route as far as facts are known,
-    else C(ansible_host), else its name.
+  - The address of each host is its C(sealer_node_address), else the address of its default route as far as facts are
+    known, else C(ansible_host), else its name.
 author:
   - sealer.cluster contributors
 positional: hostvars, port

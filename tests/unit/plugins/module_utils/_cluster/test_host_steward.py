@@ -11,6 +11,7 @@ import os
 import signal
 import stat
 import typing as t
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -311,11 +312,11 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
     while killed:
         root = make_root(tmp_path / str(count))
         before = snapshot(root)
-        killed = _kill_at(count, root, lambda root=root: apply(root))
+        killed = _kill_at(count, root, partial(apply, root))
         if count % 2:
             done, _ = apply(root)
             assert apply(root)[0].changed is False
-            _kill_at(count // 2, root, lambda root=root: take_back(root))
+            _kill_at(count // 2, root, partial(take_back, root))
         _, host = take_back(root)
         assert host.warnings == [], count
         after = snapshot(root)
@@ -343,6 +344,12 @@ def test_contradictions_are_refused(root: Path, wanted: list[Item], message: str
         steward(root)[0].present(wanted)
 
 
+def item_of(path: str, node: bytes | str | None) -> Item:
+    if node is None:
+        return DirectoryItem(path, 0o711)
+    return FileItem(path, node) if isinstance(node, bytes) else LinkItem(path, node)
+
+
 @settings(max_examples=150, deadline=None)
 @given(there=st.dictionaries(PATHS, NODES), wanted=st.lists(st.dictionaries(PATHS, NODES), min_size=1, max_size=3))
 def test_any_tree_comes_back(
@@ -361,10 +368,9 @@ def test_any_tree_comes_back(
             else:
                 place.symlink_to(node)
     before = snapshot(root)
-    kinds = {type(None): lambda p, _n: DirectoryItem(p, 0o711), bytes: FileItem, str: LinkItem}
     for step in wanted:
         with contextlib.suppress(ClusterError):
-            steward(root)[0].present([kinds[type(node)](path, node) for path, node in step.items()])
+            steward(root)[0].present([item_of(path, node) for path, node in step.items()])
     _, host = take_back(root)
     assert host.warnings == []
     assert {k: v for k, v in snapshot(root).items() if k.split("/")[0] != "var"} == before

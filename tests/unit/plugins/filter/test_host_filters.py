@@ -1,0 +1,52 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filters that the roles of hosts use."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.filter.inventory_problems import inventory_problems
+from ansible_collections.sealer.cluster.plugins.filter.mirror_urls import mirror_urls
+
+Variables = dict[str, dict[str, t.Any]]
+
+
+@pytest.mark.parametrize(
+    ("variables", "urls"),
+    [
+        ({"a": {}}, ["https://a:5000"]),
+        ({"a": {"ansible_host": "10.0.0.1"}}, ["https://10.0.0.1:5000"]),
+        ({"a": {"ansible_host": "x", "ansible_facts": {"default_ipv4": {"address": "10.0.0.2"}}}}, ["https://10.0.0.2:5000"]),
+        ({"a": {"ansible_host": "x", "ansible_facts": {"default_ipv4": {}}}}, ["https://x:5000"]),
+        ({"a": {"sealer_node_address": "fd00::1", "ansible_host": "x"}, "b": {}}, ["https://[fd00::1]:5000", "https://b:5000"]),
+    ],
+)  # fmt: skip
+def test_mirror_urls(variables: Variables, urls: list[str]) -> None:
+    assert mirror_urls(list(variables), variables, "5000") == urls
+
+
+def test_mirror_urls_want_a_list() -> None:
+    with pytest.raises(AnsibleFilterError, match="list of hosts"):
+        mirror_urls("a", {})
+
+
+@pytest.mark.parametrize(
+    ("variables", "named", "problems"),
+    [
+        ({"a": {"ansible_host": "1"}, "b": {"ansible_host": "2"}}, ["all", ""], []),
+        ({"a": {"ansible_host": "1"}, "b": {"ansible_host": "1"}}, [], ["a and b have the same address 1."]),
+        ({"a": {"ansible_host": "1", "ansible_port": 1}, "b": {"ansible_host": "1", "ansible_port": 2}}, [], []),
+        ({"a": {}, "b": {"ansible_host": "a"}}, [], ["a and b have the same address a."]),
+        ({"a": {}}, ["edge"], ["Group edge is named by a variable"]),
+        ({}, [], ["names no host"]),
+    ],
+)
+def test_inventory_problems(variables: Variables, named: list[str], problems: list[str]) -> None:
+    found = inventory_problems({"all": list(variables)}, list(variables), variables, named)
+    assert len(found) == len(problems)
+    assert all(told in text for told, text in zip(problems, found, strict=True))

@@ -1,0 +1,174 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What preflight finds on hosts, and what it leaves in peace."""
+
+from __future__ import annotations
+
+import collections
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal, Record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.preflight_checks import (
+    Found,
+    Port,
+    Space,
+    Wanted,
+    examine,
+    readable,
+)
+
+API = Wanted(ports=[Port(6443, "the API server")])
+NOW = 1_700_000_000.0
+HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+LISTENER = "   0: 00000000:192B 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1\n"
+CONNECTION = "   1: 0100007F:192B 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1\n"
+
+
+@pytest.fixture(name="root")
+def fixture_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    root = tmp_path / "root"
+    for directory in ("run/systemd/system", "proc/net", "etc/systemd/system", "var/lib"):
+        (root / directory).mkdir(parents=True)
+    (root / "proc/net/tcp").write_text(HEAD + CONNECTION)
+    (root / "proc/swaps").write_text("Filename Type Size Used Priority\n")
+    return root
+
+
+def put(root: Path, path: str, text: str = "") -> None:
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+
+
+def look(root: Path, wanted: Wanted | None = None, units: t.Sequence[str] = (), name: str = "cp1") -> Found:
+    journal = Journal(str(root / "journal"))
+    for unit in units:
+        journal.put("x", Record("unit", unit, {}))
+    host = Host(lambda *_c, **_o: Completed(1, "", ""), root=str(root), check=True)
+    return examine(host, journal, wanted or Wanted(), NOW, name)
+
+
+def listen(root: Path, exe: str, cgroup: str) -> None:
+    put(root, "proc/net/tcp", HEAD + CONNECTION + LISTENER)
+    put(root, "proc/42/comm", "program\n")
+    put(root, "proc/42/cgroup", cgroup)
+    (root / "proc/42/exe").symlink_to(exe)
+    (root / "proc/42/fd").mkdir()
+    (root / "proc/42/fd/3").symlink_to("socket:[4711]")
+
+
+def test_a_plain_host_is_ready(root: Path) -> None:
+    found = look(root, Wanted(["linux/amd64", "linux/arm64"], [Port(6443, "x")], [Space("/var/x", 1)], False, NOW))
+    assert (found.problems, found.warnings) == ([], [])
+
+
+def _swap(root: Path) -> None:
+    put(root, "proc/swaps", "Filename Type\n/dev/sda2 partition 1 0 -2\n")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "wanted", "message"),
+    [
+        (_swap, Wanted(), "swap is on: /dev/sda2: the kubelet refuses"),
+        (lambda root: (root / "run/systemd/system").rmdir(), Wanted(), "systemd does not run this host"),
+        (None, Wanted(platforms=["linux/s390x"]), "not made for linux/"),
+        (None, Wanted(controller_time=NOW - 500), "500 seconds ahead"),
+        (None, Wanted(controller_time=NOW + 500), "500 seconds behind"),
+        (
+            lambda root: listen(root, "/usr/sbin/nginx", "0::/system.slice/nginx.service\n"),
+            API,
+            "port 6443 is taken: program",
+        ),
+        (lambda root: put(root, "proc/net/tcp6", HEAD + LISTENER), API, "another process space"),
+        (lambda root: put(root, "lib/systemd/system/containerd.service"), Wanted(), "containerd.service is installed"),
+        (lambda root: put(root, "etc/systemd/system/k3s.service"), Wanted(), "k3s.service is installed already"),
+        (lambda root: put(root, "run/containerd/containerd.sock"), Wanted(), "a container runtime listens"),
+        (lambda root: put(root, "etc/kubernetes/kubelet.conf"), Wanted(), "part of a Kubernetes cluster"),
+        (None, Wanted(spaces=[Space("/var/lib/a", 1 << 60)]), "of disk space are needed"),
+    ],
+)
+def test_problems(root: Path, prepare: t.Callable[[Path], object] | None, wanted: Wanted, message: str) -> None:
+    if prepare:
+        prepare(root)
+    assert message in "\n".join(map(str, look(root, wanted).problems))
+
+
+def test_all_problems_come_together(root: Path) -> None:
+    _swap(root)
+    put(root, "etc/systemd/system/k3s.service")
+    assert len(look(root, Wanted(platforms=["linux/s390x"]), name="Bad_Name").problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("exe", "cgroup", "units", "ours"),
+    [
+        ("/var/lib/sealer/rootfs/0a/bin/kubelet", "", [], True),
+        (
+            "/usr/bin/python3.11",
+            "1:name=systemd:/system.slice/sealer-mirror.service\n",
+            ["sealer-mirror.service"],
+            True,
+        ),
+        ("/usr/bin/python3.11", "0::/system.slice/sealer-mirror.service\n", [], False),
+        ("/kube-apiserver", "0::/kubepods.slice/x\n", ["kubelet.service"], True),
+        ("/kube-apiserver", "0::/kubepods.slice/x\n", [], False),
+    ],
+)
+def test_ports_held_by_our_own(root: Path, exe: str, cgroup: str, units: list[str], ours: bool) -> None:
+    listen(root, exe, cgroup)
+    assert (look(root, Wanted(ports=[Port(6443, "x")]), units).problems == []) is ours
+
+
+def test_a_host_installed_by_us_passes_again(root: Path) -> None:
+    for unit in ("kubelet.service", "containerd.service"):
+        put(root, f"etc/systemd/system/{unit}")
+    for path in ("run/containerd/containerd.sock", "etc/kubernetes/kubelet.conf", "var/lib/sealer/kubeadm.json"):
+        put(root, path)
+    put(root, "etc/cni/net.d/10-flannel.conflist")
+    found = look(root, units=["kubelet.service", "containerd.service"])
+    assert (found.problems, found.warnings) == ([], [])
+
+
+def test_a_masked_unit_is_no_rival_and_foreign_networks_are_only_told(root: Path) -> None:
+    (root / "etc/systemd/system/k3s.service").symlink_to("/dev/null")
+    put(root, "etc/cni/net.d/99-theirs.conf")
+    found = look(root)
+    assert found.problems == [] and "99-theirs.conf" in found.warnings[0]
+
+
+def test_swap_may_be_allowed(root: Path) -> None:
+    _swap(root)
+    assert look(root, Wanted(swap_allowed=True)).problems == []
+
+
+@pytest.mark.parametrize("name", ["a_b", "-a", "a-", "a..b", "", "x" * 64, "localhost", "localhost.localdomain"])
+def test_host_names_that_cannot_name_nodes(root: Path, name: str) -> None:
+    assert "host name" in str(look(root, name=name).problems[0])
+
+
+@pytest.mark.parametrize("name", ["a", "CP1", "cp-1.example.com", "1"])
+def test_host_names(root: Path, name: str) -> None:
+    assert look(root, name=name).problems == []
+
+
+def test_space_is_added_up_and_what_is_there_is_not_needed_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root, "var/lib/a/blob", "x" * 8192)
+    status = collections.namedtuple("status", "f_bavail f_frsize")
+    monkeypatch.setattr(os, "statvfs", lambda _path: status(10, 4096))
+    enough = [Space("/var/lib/a", 8192 + 20480), Space("/var/lib/b/c", 20480)]
+    assert look(root, Wanted(spaces=enough)).problems == []
+    too_much = [Space("/var/lib/a", 8192 + 20480), Space("/var/lib/b/c", 20481)]
+    assert "40 KiB are free" in str(look(root, Wanted(spaces=too_much)).problems[0])
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1024, "1 KiB"), (5 << 20, "5 MiB"), (3 << 29, "1.5 GiB")])
+def test_readable(count: int, text: str) -> None:
+    assert readable(count) == text
