@@ -73,7 +73,7 @@ class Launcher:
         rc, unified = self._difference(step)
         if rc != _SAME:
             outcome.launched.append(str(step))
-            before, after = before_and_after(unified) if rc == _DIFFERS else ("", f"{step} ({step.fingerprint})\n")
+            before, after = before_and_after(unified) if rc == _DIFFERS else ("", f"{step}\n")
             outcome.before.append(before)
             outcome.after.append(after)
             if not self._check:
@@ -91,7 +91,7 @@ class Launcher:
 
     def _shell(self, step: Step, outcome: Outcome) -> None:
         outcome.launched.append(str(step))
-        outcome.after.append(f"{step} ({step.fingerprint})\n")
+        outcome.after.append(f"{step}\n")
         if not self._check:
             self._command(step)
             self._record = apps_plan.with_done(step, self._record)
