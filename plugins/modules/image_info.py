@@ -32,6 +32,10 @@ options:
   name:
     description: Name of the image to tell about. Without it, all images are told.
     type: str
+  must_exist:
+    description: Fail when the image called O(name) is not in the store, and tell which names are near.
+    type: bool
+    default: false
 seealso:
   - module: sealer.cluster.image_build
   - module: sealer.cluster.image_pull
@@ -132,12 +136,17 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 
-def info(store: str, name: t.Optional[str]) -> t.Dict[str, t.Any]:
-    """What the module returns."""
+def info(store: str, name: t.Optional[str], must_exist: bool = False) -> t.Dict[str, t.Any]:
+    """What the module returns.
+
+    Raises OciError when the image must exist and does not.
+    """
     reference = Reference.parse(name) if name else None
     layout = Layout.open(store) if Layout.exists(store) else None
     if reference is None:
         return {"images": list_images(layout) if layout else []}
+    if must_exist:
+        (layout or Layout.open(store)).resolve(reference)
     found = layout.find(reference) if layout else None
     if layout is None or found is None:
         return {"exists": False, "images": []}
@@ -146,9 +155,11 @@ def info(store: str, name: t.Optional[str]) -> t.Dict[str, t.Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=merged(STORE_SPEC, {"name": {"type": "str"}}), supports_check_mode=True)
+    spec = merged(STORE_SPEC, {"name": {"type": "str"}, "must_exist": {"type": "bool", "default": False}})
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    params = module.params
     try:
-        result = info(module.params["store"] or default_store(), module.params["name"])
+        result = info(params["store"] or default_store(), params["name"], params["must_exist"])
     except SealerError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

@@ -146,7 +146,10 @@ class Lab:
     def kubectl(self, command: str) -> t.Any:
         """The JSON of a kubectl command on the control plane."""
         return json.loads(
-            self.ssh(self.control_plane, f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl {command} --output json")
+            self.ssh(
+                self.control_plane,
+                f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl {command} --output json",
+            )
         )
 
     def packets_left(self) -> int:
