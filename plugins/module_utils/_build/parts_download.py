@@ -240,7 +240,7 @@ def _failure(error: BaseException, url: str) -> BuildError:
         "the download failed",
         where=redact_url(url),
         why=_told(error),
-        fix="Run it again: it goes on where it broke off. Where the site cannot be reached, gather with `source: build`.",
+        fix="Run it again: it goes on where it broke off. Without a way to the site, gather with `source: build`.",
     )
 
 
