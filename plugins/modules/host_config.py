@@ -90,9 +90,8 @@ options:
         type: str
         required: true
       mode:
-        description: Its mode, in octal digits.
+        description: Its mode, in octal digits. Without it, a new one gets C(0755), and one that is there is left.
         type: str
-        default: '0755'
   state_directories:
     description:
       - Directories in which the owner's programs keep data; made where they are missing, then left to the programs.
@@ -243,7 +242,7 @@ ARGUMENT_SPEC: Json = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "files": _list_of(_FILE),
     "links": _list_of({**_PLACE, "target": {"type": "str", "required": True}}),
-    "directories": _list_of(_DIRECTORY),
+    "directories": _list_of({**_PLACE, "mode": {"type": "str"}}),
     "state_directories": _list_of(_DIRECTORY),
     "keep_state": {"type": "bool", "default": False},
     "sysctls": {"type": "dict", "default": {}},

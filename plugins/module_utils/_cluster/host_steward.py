@@ -126,7 +126,9 @@ class Steward:
         return sorted(items, key=_apply_order)
 
     def _is_directory(self, path: str) -> bool:
-        return os.path.isdir(self._host.at(path))
+        """Whether it is there, or will be: the journal makes and removes the directories above it by itself."""
+        place = self._host.at(path)
+        return os.path.isdir(place) or self._journal.path.startswith(place + "/")
 
     def _refuse_disputes(self, items: t.Sequence[Item]) -> None:
         held = {
@@ -150,10 +152,14 @@ class Steward:
             host_files.keepable(item.name, host_files.look(self._host.at(item.name)))
 
     def _record_of(self, item: Item) -> t.Optional[Record]:
-        return self._journal.find(self._owner, item.key)
+        """The record of a thing; a file that is to become a link, or a link a file, goes on with the one it has."""
+        kinds = _REPLACED if item.kind in _REPLACED else (item.kind,)
+        found = (self._journal.find(self._owner, (kind, item.name)) for kind in kinds)
+        return next((record for record in found if record is not None), None)
 
     def _stale(self, items: t.Sequence[Item], units: t.Sequence[Unit]) -> t.List[Record]:
         wanted = {item.key for item in items} | {(host_units.KIND, unit.name) for unit in units}
+        wanted |= {(kind, item.name) for item in items if item.kind in _REPLACED for kind in _REPLACED}
         names = [item.name for item in items]
         return [
             record
@@ -172,7 +178,9 @@ class Steward:
                 if item in pending or item.worth_a_record(self._host) or item.key in shared:
                     before = shared.get(item.key) or item.before(self._host)
                     self._journal.put(self._owner, Record(item.kind, item.name, before, [item.mark()]))
-            elif item.mark() not in record.written:
+                continue
+            record.kind = item.kind
+            if item.mark() not in record.written:
                 record.written.append(item.mark())
         self._journal.save()
 

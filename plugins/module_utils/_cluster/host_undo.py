@@ -41,6 +41,8 @@ def _undo_path(host: Host, record: Record) -> t.Optional[Change]:
         host_files.remove(host_files.fresh_name(path))
     if now.same(before):
         _note_gone(host, record, before)
+        if now.mark in record.written and not host.check:
+            host_files.place(path, before, keep_time=True)
         return None
     if now.mark not in record.written:
         what = "was removed" if now.kind == host_files.ABSENT else "was changed"
@@ -93,11 +95,12 @@ def _leave(host: Host, record: Record, journal: Journal, owner: str, left: t.Lis
 
 def _undo_state(host: Host, record: Record) -> t.Optional[Change]:
     path = host.at(record.name)
-    if host_files.look(path).kind != host_files.DIRECTORY:
+    now, before = host_files.look(path), Node.from_json(record.before)
+    if now.kind != host_files.DIRECTORY:
         return None
-    whole = record.before["kind"] == host_files.ABSENT
+    whole = before.kind == host_files.ABSENT
     names = [name for name in host_files.listed(path) if name != "lost+found" or whole]
-    if not names and not whole:
+    if not names and not whole and now.same(before):
         return None
     if whole:
         host.gone.add(record.name)
@@ -105,7 +108,10 @@ def _undo_state(host: Host, record: Record) -> t.Optional[Change]:
         empty(host, record.name)
         if whole:
             _remove_unless_mounted(host, path)
-    return Change(f"directory {record.name} with its data", "" if whole else f"directory {record.name}, empty")
+        else:
+            os.chown(path, before.uid, before.gid)
+            os.chmod(path, before.mode)
+    return Change(f"directory {record.name} with its data", "" if whole else told(record.name, before))
 
 
 def _remove_unless_mounted(host: Host, path: str) -> None:

@@ -31,7 +31,10 @@ def wanted_items(owner: str, params: Json) -> t.List[host_items.Item]:
     if not _OWNER.fullmatch(owner):
         raise ClusterError(f"owner {owner!r} is not a name", why="it has to be of lower-case letters, digits, - and _")
     items: t.List[host_items.Item] = [_module(name) for name in params["kernel_modules"]]
-    items += [host_items.DirectoryItem(_path(item["path"]), _mode(item)) for item in params["directories"]]
+    items += [
+        host_items.DirectoryItem(_path(item["path"]), _mode(item) if item["mode"] else None)
+        for item in params["directories"]
+    ]
     items += [host_items.StateItem(_path(item["path"]), _mode(item)) for item in params["state_directories"]]
     items += [_file(item) for item in params["files"]]
     items += [host_items.LinkItem(_path(item["path"]), str(item["target"])) for item in params["links"]]

@@ -172,6 +172,7 @@ def test_apply_again_change_and_undo(root: Path) -> None:
 
     (root / "data/new/state").mkdir()
     (root / "data/empty/blob").write_text("x")
+    (root / "data/empty").chmod(0o711)
     predicted, _ = take_back(root, check=True)
     gone, host = take_back(root)
     assert (predicted.changed, predicted.diff) == (True, gone.diff)
@@ -201,6 +202,17 @@ def test_what_is_wanted_no_more_is_undone(root: Path) -> None:
     assert now["etc/motd"] == before["etc/motd"]
     assert (root / "proc/sys/net/ipv4/ip_forward").read_text().strip() == "0"
     assert not (root / DROP_IN[1:]).parent.exists()
+
+
+def test_a_file_becomes_a_link_and_the_other_way_round(root: Path) -> None:
+    before = snapshot(root)
+    in_turn: list[Item] = [FileItem("/etc/n", b"1"), LinkItem("/etc/n", "motd"), FileItem("/etc/n", b"2")]
+    for item in in_turn:
+        assert steward(root)[0].present([item]).changed
+        assert not steward(root)[0].present([item]).changed
+    _, host = take_back(root)
+    assert host.warnings == []
+    assert {k: v for k, v in snapshot(root).items() if not k.startswith("var")} == before
 
 
 def test_what_others_changed_since_is_left(root: Path) -> None:
@@ -350,7 +362,7 @@ def item_of(path: str, node: bytes | str | None) -> Item:
     return FileItem(path, node) if isinstance(node, bytes) else LinkItem(path, node)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(there=st.dictionaries(PATHS, NODES), wanted=st.lists(st.dictionaries(PATHS, NODES), min_size=1, max_size=3))
 def test_any_tree_comes_back(
     tmp_path_factory: pytest.TempPathFactory, there: dict[str, t.Any], wanted: list[dict[str, t.Any]]
