@@ -46,8 +46,10 @@ options:
         default: []
   authfile:
     description:
-      - File with logins, as written by C(docker login), C(podman login) or C(skopeo login); credential helpers named in it are used.
-      - Without it, E(REGISTRY_AUTH_FILE), C(${XDG_RUNTIME_DIR}/containers/auth.json) and C(~/.docker/config.json) are tried.
+      - File with logins, as written by C(docker login), C(podman login) or C(skopeo login).
+        Credential helpers named in it are used.
+      - Without it, E(REGISTRY_AUTH_FILE), C(${XDG_RUNTIME_DIR}/containers/auth.json) and C(~/.docker/config.json)
+        are tried.
     type: path
   parallel:
     description: How many blobs and manifests are transferred at the same time.

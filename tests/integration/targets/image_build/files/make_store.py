@@ -27,9 +27,9 @@ def main(directory: str, architecture: str, *names: str) -> None:
 
     entries = []
     for name in names:
-        labels = {"name": name}
+        platform = {"os": "linux", "architecture": architecture}
         rootfs = {"type": "layers", "diff_ids": []}
-        config = put("config", {"os": "linux", "architecture": architecture, "rootfs": rootfs, "config": {"Labels": labels}})
+        config = put("config", {**platform, "rootfs": rootfs, "config": {"Labels": {"name": name}}})
         manifest = {"schemaVersion": 2, "mediaType": f"{OCI}manifest.v1+json", "config": config, "layers": []}
         entries.append({**put("manifest", manifest), "annotations": {"org.opencontainers.image.ref.name": name}})
     index = {"schemaVersion": 2, "mediaType": f"{OCI}index.v1+json", "manifests": entries}
