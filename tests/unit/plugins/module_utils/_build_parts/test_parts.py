@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import (
@@ -167,6 +168,11 @@ def test_the_official_lists_are_right(name: str) -> None:
             assert (group / "go.sum").stat().st_size
 
 
+def used_images(application: pathlib.Path) -> t.Set[str]:
+    """The images that an application's files name."""
+    return {name for path in application.glob("*.yaml") for name in re.findall(r"image: (\S+)", path.read_text())}
+
+
 def test_versions_are_the_same_everywhere() -> None:
     directory = IMAGES / "kubernetes"
     parts = read_parts(str(directory))
@@ -174,8 +180,8 @@ def test_versions_are_the_same_everywhere() -> None:
     kubefile = (directory / "Kubefile").read_text()
     assert f"io.sealer.runtime.version=v{versions['kubernetes']}" in kubefile
     assert f"io.sealer.container-runtime.version={versions['containerd']}" in kubefile
-    used = set(re.findall(r"image: (\S+)", (directory / "flannel" / "flannel.yaml").read_text()))
-    assert used <= {image.reference for image in parts.images}
+    used = used_images(directory / "flannel")
+    assert used and used <= {image.reference for image in parts.images}
     major, minor = versions["kubernetes"].split(".")[:2]
     kubernetes = next(part.build for part in parts.parts if part.name == "kubernetes")
     assert isinstance(kubernetes, GoBuild)
@@ -184,5 +190,4 @@ def test_versions_are_the_same_everywhere() -> None:
 
 def test_the_demo_runs_the_image_it_brings() -> None:
     parts = read_parts(str(IMAGES / "demo"))
-    used = set(re.findall(r"image: (\S+)", (IMAGES / "demo" / "web" / "web.yaml").read_text()))
-    assert used == {image.reference for image in parts.images if not image.published}
+    assert used_images(IMAGES / "demo" / "web") == {image.reference for image in parts.images if not image.published}
