@@ -27,11 +27,10 @@ spec:
 
 @pytest.mark.parametrize("path", sorted(FILES.glob("*.found")), ids=lambda path: path.stem)
 def test_documents(path: pathlib.Path) -> None:
-    document = path.with_suffix("")
-    findings = scan(document.name, document.read_bytes())
+    findings = scan(path.stem, path.with_suffix(".in").read_bytes())
     assert [f"{one.why} -> {one.reference}" for one in findings.found] == path.read_text().splitlines()
     assert findings.warnings == []
-    assert is_interesting(f"somewhere/{document.name}")
+    assert is_interesting(f"somewhere/{path.stem}")
 
 
 @pytest.mark.parametrize("name", ["'{{ .Values.image }}'", "Upper/Case", "a:b:c", "'$(IMAGE)'"])

@@ -33,6 +33,13 @@ def test_good_files_are_read(path: pathlib.Path) -> None:
     assert told == path.with_suffix(".instructions").read_text().splitlines()
 
 
+@pytest.mark.parametrize("path", sorted(FILES.glob("good/*.kubefile")), ids=lambda path: path.stem)
+def test_files_saved_on_windows_are_read_alike(path: pathlib.Path) -> None:
+    text = path.read_text()
+    saved = ("\ufeff" + text.replace("\n", "\r\n")).encode()
+    assert parse(saved.decode(), "Kubefile") == parse(text, "Kubefile")
+
+
 @pytest.mark.parametrize("path", sorted(FILES.glob("bad/*.kubefile")), ids=lambda path: path.stem)
 def test_bad_files_are_refused_with_place_and_reason(path: pathlib.Path) -> None:
     with pytest.raises(BuildError) as caught:
