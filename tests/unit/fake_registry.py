@@ -164,7 +164,7 @@ class TokenServer(Loopback):
 
     def answer(self, request: _Handler) -> None:
         if request.command == "POST":
-            form = {name: values for name, values in parse_qs(request.body.decode()).items()}
+            form = dict(parse_qs(request.body.decode()))
             known = form.get("refresh_token") == [IDENTITY] and form.get("grant_type") == ["refresh_token"]
             scopes = " ".join(form.get("scope", [])).split()
         else:

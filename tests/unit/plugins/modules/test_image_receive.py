@@ -90,7 +90,7 @@ def test_a_broken_off_delivery_goes_on_where_it_was(tmp_path: pathlib.Path) -> N
     delivery = Delivery(tmp_path)
     missing = receive(delivery.params(), check_mode=False)["missing"]
     parcels = delivery.parcels(missing, 1500)
-    received = sum(receive(delivery.params(parcel=next(parcels)), check_mode=False)["received"] for _ in range(3))
+    received = sum(receive(delivery.params(parcel=next(parcels)), check_mode=False)["received"] for _parcel in range(3))
     again = receive(delivery.params(), check_mode=False)["missing"]
     assert sum(blob["size"] - blob["offset"] for blob in again) == delivery.shipment.size - received
     for parcel in delivery.parcels(again, 1500):

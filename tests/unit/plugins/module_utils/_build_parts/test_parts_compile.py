@@ -27,8 +27,8 @@ go 1.21
 tool example.invalid/hello/cmd/hello
 
 require (
-	example.invalid v0.1.0 // indirect
-	example.invalid/hello v1.2.3 // indirect
+\texample.invalid v0.1.0 // indirect
+\texample.invalid/hello v1.2.3 // indirect
 )
 
 replace example.invalid/hello => ./hello

@@ -153,7 +153,7 @@ def take_back(root: Path, owner: str = "x", check: bool = False) -> tuple[Outcom
 
 def test_apply_again_change_and_undo(root: Path) -> None:
     before = snapshot(root)
-    predicted, _ = apply(root, check=True)
+    predicted, _systemd = apply(root, check=True)
     assert snapshot(root) == before
     done, systemd = apply(root)
     assert (predicted.changed, predicted.diff) == (done.changed, done.diff)
@@ -164,7 +164,7 @@ def test_apply_again_change_and_undo(root: Path) -> None:
     again, systemd = apply(root)
     assert not again.changed and systemd.verbs() == [] and again.diff == {"before": "", "after": ""}
 
-    predicted, _ = apply(root, "two", check=True)
+    predicted, _systemd = apply(root, "two", check=True)
     changed, systemd = apply(root, "two")
     assert predicted.diff == changed.diff
     assert changed.restarted == ["x.service"]
@@ -173,7 +173,7 @@ def test_apply_again_change_and_undo(root: Path) -> None:
     (root / "data/new/state").mkdir()
     (root / "data/empty/blob").write_text("x")
     (root / "data/empty").chmod(0o711)
-    predicted, _ = take_back(root, check=True)
+    predicted, _host = take_back(root, check=True)
     gone, host = take_back(root)
     assert (predicted.changed, predicted.diff) == (True, gone.diff)
     assert host.warnings == []
@@ -183,10 +183,10 @@ def test_apply_again_change_and_undo(root: Path) -> None:
 
 
 def test_sensitive_content_is_in_no_diff(root: Path) -> None:
-    done, _ = apply(root, "a secret")
+    done, _systemd = apply(root, "a secret")
     told = str(done.diff)
     assert told.count("a secret") == 2  # the drop-in and motd are not secret
-    changed, _ = apply(root, "new secret")
+    changed, _systemd = apply(root, "new secret")
     part = changed.diff["after"].split("/etc/deep/er/conf")[1].splitlines()[1]
     assert "secret" not in part
 
@@ -194,7 +194,7 @@ def test_sensitive_content_is_in_no_diff(root: Path) -> None:
 def test_what_is_wanted_no_more_is_undone(root: Path) -> None:
     before = snapshot(root)
     apply(root)
-    who, _, systemd = steward(root)
+    who, _host, systemd = steward(root)
     fewer = [item for item in items() if item.name not in (DROP_IN, "/etc/motd", "net.ipv4.ip_forward")]
     outcome = who.present(fewer, UNITS)
     assert outcome.changed and outcome.restarted == ["x.service"]
@@ -210,7 +210,7 @@ def test_a_file_becomes_a_link_and_the_other_way_round(root: Path) -> None:
     for item in in_turn:
         assert steward(root)[0].present([item]).changed
         assert not steward(root)[0].present([item]).changed
-    _, host = take_back(root)
+    _outcome, host = take_back(root)
     assert host.warnings == []
     assert {k: v for k, v in snapshot(root).items() if not k.startswith("var")} == before
 
@@ -233,7 +233,7 @@ def test_what_others_changed_since_is_left(root: Path) -> None:
 def test_keep_state(root: Path) -> None:
     apply(root)
     (root / "data/new/blob").write_text("x")
-    who, host, _ = steward(root)
+    who, host, _systemd = steward(root)
     who.absent(keep_state=True)
     assert (root / "data/new/blob").exists()
     assert any("/data/new is left" in warning for warning in host.warnings)
@@ -245,7 +245,7 @@ def test_units_of_before_come_back(root: Path) -> None:
         Systemd(root).flag("x.service", state).touch()
     before = snapshot(root)
     apply(root)
-    who, _, systemd = steward(root)
+    who, _host, systemd = steward(root)
     who.absent()
     assert systemd.verbs() == ["daemon-reload", "restart"]
     after = snapshot(root)
@@ -270,7 +270,7 @@ def test_two_owners_share_what_is_equal(root: Path) -> None:
 def test_a_directory_is_handed_to_who_still_uses_it(root: Path) -> None:
     steward(root, "a")[0].present([FileItem("/etc/own/a", b"")])
     steward(root, "b")[0].present([FileItem("/etc/own/b", b"")])
-    _, host = take_back(root, "a")
+    _outcome, host = take_back(root, "a")
     assert host.warnings == [] and (root / "etc/own").exists()
     take_back(root, "b")
     assert not (root / "etc/own").exists()
@@ -313,7 +313,7 @@ def _kill_at(count: int, root: Path, action: t.Callable[[], object]) -> bool:
             action()
             os._exit(0)
         os._exit(1)
-    _, status = os.waitpid(child, 0)
+    _pid, status = os.waitpid(child, 0)
     assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
     return os.WIFSIGNALED(status)
 
@@ -326,10 +326,10 @@ def test_killed_at_every_step(tmp_path: Path) -> None:
         before = snapshot(root)
         killed = _kill_at(count, root, partial(apply, root))
         if count % 2:
-            done, _ = apply(root)
+            done, _systemd = apply(root)
             assert apply(root)[0].changed is False
             _kill_at(count // 2, root, partial(take_back, root))
-        _, host = take_back(root)
+        _outcome, host = take_back(root)
         assert host.warnings == [], count
         after = snapshot(root)
         assert {k: v for k, v in after.items() if k.split("/")[0] != "var"} == before, count
@@ -362,7 +362,7 @@ def item_of(path: str, node: bytes | str | None) -> Item:
     return FileItem(path, node) if isinstance(node, bytes) else LinkItem(path, node)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(there=st.dictionaries(PATHS, NODES), wanted=st.lists(st.dictionaries(PATHS, NODES), min_size=1, max_size=3))
 def test_any_tree_comes_back(
     tmp_path_factory: pytest.TempPathFactory, there: dict[str, t.Any], wanted: list[dict[str, t.Any]]
@@ -383,6 +383,6 @@ def test_any_tree_comes_back(
     for step in wanted:
         with contextlib.suppress(ClusterError):
             steward(root)[0].present([item_of(path, node) for path, node in step.items()])
-    _, host = take_back(root)
+    _outcome, host = take_back(root)
     assert host.warnings == []
     assert {k: v for k, v in snapshot(root).items() if k.split("/")[0] != "var"} == before

@@ -26,7 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Mirr
 from ansible_collections.sealer.cluster.plugins.modules import tls_request, tls_sign
 
 Result = dict[str, t.Any]
-NAMES = ["node-1.example.com", "10.0.0.1", "::1"]
+NAMES = ("node-1.example.com", "10.0.0.1", "::1")
 
 
 def run(
@@ -180,7 +180,7 @@ def test_what_stands_in_certificates(host: Host) -> None:
 def test_renewal(host: Host, change: str) -> None:
     days = 29 if change == "near its end" else 365
     first = host.sign(host.request()["csr"], days=days)
-    names = NAMES
+    names = list(NAMES)
     if change == "names":
         names = [*NAMES, "more.example.com"]
     elif change == "key":

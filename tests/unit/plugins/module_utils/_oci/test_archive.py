@@ -313,7 +313,7 @@ def test_dockers_own_format_is_told(target: Layout, tmp_path: pathlib.Path) -> N
         archive.load(target, str(tmp_path / "docker.tar"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_cut_or_changed_archive_is_an_error_or_the_image(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
@@ -107,11 +108,11 @@ def test_writers_of_one_blob_wait_for_each_other(tmp_path: pathlib.Path, rounds:
     layout = Layout.open(str(tmp_path / "store"), create=True)
     for number in range(rounds):
         written: list[bool] = []
+        data = layout_worker.content(number)
 
-        def write(number: int = number, written: list[bool] = written) -> None:
-            data = layout_worker.content(number)
+        def write(data: bytes = data, told: t.Callable[[bool], None] = written.append) -> None:
             with layout.writer(Digest.of(data), len(data)) as writer:
-                written.append(not writer.done)
+                told(not writer.done)
                 if not writer.done:
                     for start_at in range(0, len(data), layout_worker.STEP):
                         writer.write(data[start_at : start_at + layout_worker.STEP])
