@@ -13,6 +13,11 @@ import pytest
 from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 from ansible_collections.sealer.cluster.tests.unit.fake_registry import FakeRegistry, Loopback, TokenServer
 from ansible_collections.sealer.cluster.tests.unit.real_registry import PROGRAM, RealRegistry
+from hypothesis import settings
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,7 @@ def test_parcels_are_cut(missing: t.List[Missing], parcel_size: int, expected: t
     assert plan_parcels(missing, parcel_size) == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     contents=st.lists(st.binary(max_size=300), max_size=6, unique=True),
     parcel_size=st.integers(min_value=1, max_value=400),

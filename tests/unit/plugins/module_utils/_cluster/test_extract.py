@@ -118,7 +118,7 @@ def test_content_is_verified_to_its_last_byte(tmp_path: Path) -> None:
         Extractor(str(tmp_path)).apply(reader, LAYER_TAR_GZIP, "layer")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damage_is_told_as_such(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     good = bytearray(layer(("d/x", FILE, b"some content"), ("d/y", LINK, "x")))

@@ -264,7 +264,7 @@ PATHS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     path=PATHS,
     query=st.one_of(TEXT, TEXT.map("ns={}".format)),
