@@ -271,6 +271,8 @@ def main() -> None:
         result = run(module.params, module.check_mode)
     except SealerError as error:
         module.fail_json(msg=str(error))
+    for warning in result.pop("warnings"):
+        module.warn(warning)
     module.exit_json(**result)
 
 

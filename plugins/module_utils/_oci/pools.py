@@ -54,7 +54,7 @@ class Pools:
     ) -> urllib3.BaseHTTPResponse:
         """The answer, of which no more than the head is read. Raises urllib3's exceptions."""
         manager = self._manager(url, settings, show_client_cert)
-        return manager.urlopen(
+        return manager.request(
             method,
             url,
             redirect=False,

@@ -265,7 +265,7 @@ class Transport:
             request.url,
             what="cannot log in",
             where=registry,
-            body=(lambda: request.form.encode()) if request.form else None,
+            body=request.form.encode if request.form else None,
         )
         settings = self._foreign_settings(call, request.url)
         own = settings.host != registry or urlsplit(request.url).netloc == registry
