@@ -17,7 +17,7 @@ description:
   - Fails with all problems together, each with its reason and what to do about it. Changes nothing.
   - Passes again on a host where this collection has installed a cluster.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
@@ -74,6 +74,11 @@ options:
     description: Seconds by which clocks may differ. Time that the task waited for its turn counts, too.
     type: float
     default: 120
+  service_subnets:
+    description: Networks of Services. The kernel must have a route to each; no packet is sent.
+    type: list
+    elements: str
+    default: []
   problems:
     description: Problems found elsewhere, as in the inventory, to be told with the others.
     type: list
@@ -132,6 +137,7 @@ ARGUMENT_SPEC: Json = {
     "swap_allowed": {"type": "bool", "default": False},
     "controller_time": {"type": "float"},
     "time_skew": {"type": "float", "default": 120},
+    "service_subnets": {"type": "list", "elements": "str", "default": []},
     "problems": {"type": "list", "elements": "str", "default": []},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
 }
@@ -146,6 +152,7 @@ def wanted(params: Json) -> Wanted:
         swap_allowed=params["swap_allowed"],
         controller_time=params["controller_time"],
         time_skew=params["time_skew"],
+        service_subnets=params["service_subnets"],
     )
 
 

@@ -15,7 +15,7 @@ import sys
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import preflight_ports
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import preflight_ports, preflight_routes
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import listed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
@@ -72,6 +72,7 @@ class Wanted:
     swap_allowed: bool = False
     controller_time: t.Optional[float] = None
     time_skew: float = 120
+    service_subnets: t.Sequence[str] = ()
 
 
 @dataclass
@@ -102,6 +103,7 @@ def examine(host: Host, journal: Journal, wanted: Wanted, now: float, name: str)
                 f"port {port.number} is taken", f"{holder} listens there, and {port.why} has to", "Stop it, or move it"
             )
     _space(host, wanted.spaces, found)
+    _routes(wanted.service_subnets, found)
     return found
 
 
@@ -228,6 +230,17 @@ def _space(host: Host, spaces: t.Sequence[Space], found: Found) -> None:
                 f"{readable(total)} of disk space are needed and {readable(free[device])} are free",
                 f"on the file system of {listed_parts}",
                 "Free some, or give these paths a file system of their own",
+            )
+
+
+def _routes(subnets: t.Sequence[str], found: Found) -> None:
+    for address in preflight_routes.service_addresses(subnets):
+        why = preflight_routes.why_unreachable(address)
+        if why:
+            found.problem(
+                f"there is no route to the addresses of Services ({address}): {why}",
+                "the kernel refuses such a connection before kube-proxy can redirect it, and then pods do not start",
+                "Add a default route, also where it leads nowhere: ip route add default dev INTERFACE",
             )
 
 

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import collections
+import errno
 import os
+import socket
 import typing as t
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.preflight_
     examine,
     readable,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 API = Wanted(ports=[Port(6443, "the API server")])
 NOW = 1_700_000_000.0
@@ -99,6 +102,51 @@ def test_problems(root: Path, prepare: t.Callable[[Path], object] | None, wanted
     if prepare:
         prepare(root)
     assert message in "\n".join(map(str, look(root, wanted).problems))
+
+
+class Wire:
+    """A socket whose kernel refuses some addresses."""
+
+    refused: t.ClassVar[set[str]] = set()
+
+    def __init__(self, family: int, kind: int) -> None:
+        assert kind == socket.SOCK_DGRAM
+        self.family = family
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_told: object) -> None:
+        return None
+
+    def connect(self, address: tuple[str, int]) -> None:
+        assert (self.family == socket.AF_INET6) is (":" in address[0])
+        if address[0] in self.refused:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+@pytest.mark.parametrize(
+    ("refused", "count"),
+    [(set(), 0), ({"10.96.0.1"}, 1), ({"10.96.0.1", "fd00:96::1"}, 2), ({"10.96.0.2"}, 0)],
+)
+def test_services_need_a_route(root: Path, monkeypatch: pytest.MonkeyPatch, refused: set[str], count: int) -> None:
+    monkeypatch.setattr(socket, "socket", Wire)
+    monkeypatch.setattr(Wire, "refused", refused)
+    told = [str(problem) for problem in look(root, Wanted(service_subnets=["10.96.0.0/12", " fd00:96::/112"])).problems]
+    assert len(told) == count
+    for problem in told:
+        assert "there is no route to the addresses of Services" in problem
+        assert "ip route add default" in problem
+
+
+def test_without_service_subnets_routes_are_not_looked_at(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "socket")
+    assert look(root).problems == []
+
+
+def test_what_is_no_subnet_is_told(root: Path) -> None:
+    with pytest.raises(ClusterError, match="'10.96' is no subnet.*sealer_service_subnet"):
+        look(root, Wanted(service_subnets=["10.96"]))
 
 
 def test_all_problems_come_together(root: Path) -> None:
