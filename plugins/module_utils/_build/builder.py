@@ -198,10 +198,13 @@ def _read_kubefile(path: str) -> t.List[Instruction]:
 def _frozen_error(old: t.Optional[Lock], new: Lock, path: str) -> BuildError:
     before, after = set(old.lines() if old else []), set(new.lines())
     lines = [f"- {line}" for line in sorted(before - after)] + [f"+ {line}" for line in sorted(after - before)]
-    told = "; ".join(lines[:_SHOWN]) or "reasons or sizes in it"
+    if old is None:
+        what, why = "there is no lock, and frozen is set", "frozen builds from a lock only"
+    else:
+        what, why = "the lock would change, and frozen is set", "; ".join(lines[:_SHOWN]) or "reasons or sizes in it"
     return BuildError(
-        "the lock would change, and frozen is set" if old else "there is no lock, and frozen is set",
+        what,
         where=path,
-        why=told,
+        why=why,
         fix="Build once without frozen, and keep the lock that it writes",
     )

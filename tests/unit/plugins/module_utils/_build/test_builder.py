@@ -311,6 +311,13 @@ def test_the_lock_is_never_copied(site: Site) -> None:
     assert sorted(files(site)) == ["Kubefile", "other", "other/Kubefile", "x"]
 
 
+def test_frozen_without_a_lock_says_just_that(site: Site) -> None:
+    context = site.context("plain", {"Kubefile": "FROM scratch\nLABEL a=b\n"})
+    with pytest.raises(BuildError, match="there is no lock, and frozen is set: frozen builds from a lock only"):
+        site.build(context, frozen=True)
+    assert not (context / "Kubefile.lock").exists()
+
+
 def test_frozen(site: Site) -> None:
     context = site.context("shop", SHOP)
     with pytest.raises(
