@@ -12,9 +12,10 @@ from __future__ import annotations
 import os
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_reading import Value, fill, read_yaml
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_sums import ListedSum, Sums, read_sums
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
@@ -37,6 +38,7 @@ class Download:
     url: str
     checksums: str
     member: str
+    sums: Sums = field(default_factory=dict)
 
     def filled(self, arch: str, program: str) -> Download:
         """For one program on one architecture."""
@@ -44,6 +46,10 @@ class Download:
         return Download(
             self.version, fill(self.url, values), fill(self.checksums, values), fill(self.member, values).lstrip("./")
         )
+
+    def listed(self, arch: str, program: str) -> t.Optional[ListedSum]:
+        """What a second source says of the file with this program, if the parts list has it."""
+        return self.sums.get((arch, program))
 
 
 @dataclass(frozen=True)
@@ -154,10 +160,11 @@ def _versions(value: t.Optional[Value]) -> t.Dict[str, str]:
 def _part(value: Value, versions: t.Mapping[str, str]) -> Part:
     fields = value.fields(("name", "programs"), ("version", "download", "build", "optional"))
     version = fields["version"].filled(versions) if "version" in fields else ""
+    programs = _programs(fields["programs"])
     part = Part(
         name=fields["name"].text(),
-        programs=_programs(fields["programs"]),
-        download=_download(fields["download"], versions, version) if "download" in fields else None,
+        programs=programs,
+        download=_download(fields["download"], versions, version, programs) if "download" in fields else None,
         build=_build(fields["build"], versions, version) if "build" in fields else None,
         optional=fields["optional"].text() if "optional" in fields else "",
     )
@@ -180,16 +187,18 @@ def _programs(value: Value) -> t.Dict[str, str]:
     return result
 
 
-def _download(value: Value, versions: t.Mapping[str, str], version: str) -> Download:
-    fields = value.fields(("url", "checksums"), ("version", "member"))
+def _download(value: Value, versions: t.Mapping[str, str], version: str, programs: t.Collection[str]) -> Download:
+    fields = value.fields(("url", "checksums"), ("version", "member", "sums"))
     own = fields["version"].filled(versions) if "version" in fields else version
     if not own:
         raise value.error("the version is missing")
+    url = _url(fields["url"], versions)
     return Download(
         version=own,
-        url=_url(fields["url"], versions),
+        url=url,
         checksums=_url(fields["checksums"], versions),
         member=fields["member"].filled(versions, _LATER) if "member" in fields else "",
+        sums=read_sums(fields["sums"], programs, each="{program}" in url) if "sums" in fields else {},
     )
 
 

@@ -33,6 +33,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making
     put,
     sum_of,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_sums import ListedSum
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import open_partial
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
@@ -80,9 +81,9 @@ class Downloader:
         source = f"{download.url}#{download.member}" if download.member else download.url
         return Origin(download.version, source, key_of(source, program))
 
-    def make(self, download: Download, program: str, pinned: str = "") -> Made:
+    def make(self, download: Download, program: str, pinned: str = "", listed: t.Optional[ListedSum] = None) -> Made:
         """One program in the cache. ``pinned`` is the sum that the release had when it was gathered first."""
-        expected = pinned or self._published_sum(download)
+        expected = pinned or self._published_sum(download, listed)
         archive = self.fetch(download.url, expected)
         if not download.member:
             sha256, size = sum_of(archive)
@@ -193,13 +194,17 @@ class Downloader:
             if lacking > 0:
                 raise http.client.IncompleteRead(b"", lacking)
 
-    def _published_sum(self, download: Download) -> str:
+    def _published_sum(self, download: Download, listed: t.Optional[ListedSum]) -> str:
         with self._lock:
             text = self._sums.get(download.checksums)
             if text is None:
                 text = self._sums[download.checksums] = self._small(download.checksums)
         name = posixpath.basename(urllib.parse.urlsplit(download.url).path)
-        return _sum_in(text, name, redact_url(self.mirrored(download.checksums)))
+        where = redact_url(self.mirrored(download.checksums))
+        found = _sum_in(text, name, where)
+        if listed is not None:
+            listed.check(found, where, download.url)
+        return found
 
     def _small(self, url: str) -> str:
         place = self.mirrored(url)

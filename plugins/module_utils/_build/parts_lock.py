@@ -10,14 +10,13 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import json
-import re
 import typing as t
 from dataclasses import asdict, dataclass
 
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_sums import SUM
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 
 _VERSION = 1
-_SUM = re.compile(r"[0-9a-f]{64}")
 _FIX = "Delete the file to gather everything anew."
 _NAMES = {"source_sha256": "sourceSha256"}
 
@@ -166,7 +165,7 @@ def _text(value: t.Any) -> str:
 
 
 def _sum(value: str) -> None:
-    if not _SUM.fullmatch(value):
+    if not SUM.fullmatch(value):
         raise ValueError(f"{value!r} is not a sha256 sum")
 
 

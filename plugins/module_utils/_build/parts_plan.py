@@ -66,7 +66,7 @@ class Makers:
     def make(self, spec: t.Union[Download, Build], program: str, arch: str, pinned: str) -> Made:
         """The program in the cache. ``pinned`` is the sum of the archive that it was gathered from first."""
         if isinstance(spec, Download):
-            return self.downloader.make(spec.filled(arch, program), program, pinned)
+            return self.downloader.make(spec.filled(arch, program), program, pinned, spec.listed(arch, program))
         if isinstance(spec, GoBuild):
             return self._compiler.go_make(spec, program, arch)
         if isinstance(spec, CBuild):
@@ -195,6 +195,9 @@ class Planner:
         pin = self._lock.program(program, str(platform)) if self._lock and not self._update else None
         if pin and pin.recipe != origin.key:
             pin = None
+        listed = spec.listed(platform.architecture, program) if isinstance(spec, Download) else None
+        if pin and listed:
+            listed.check(pin.source_sha256, "the parts lock", origin.source)
         task = ProgramTask(part, program, platform, spec, origin, pin, current=False)
         return replace(task, current=pin is not None and (not task.place or self._holds(task.place, pin)))
 
