@@ -18,6 +18,8 @@ description:
     are built from their Go modules with the Go of this machine, or taken from Debian packages. In the second way,
     container images are made from those programs and put into the store, under the names they have in the registries.
     In the first way, M(sealer.cluster.image_build) pulls them from their registries.
+  - Where the parts list repeats the sums that a second source published (C(sums)), the publisher's have to agree with
+    them before anything is downloaded. The guide C(docs/parts.md) describes the format of parts lists.
   - The parts lock records what each part was gathered from, in which way, and the sum it had.
     The same source with another sum is an error.
   - Everything is kept in O(cache). A download or a build that broke off goes on there.
