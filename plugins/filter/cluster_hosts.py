@@ -19,7 +19,7 @@ description:
     in the order of the inventory.
   - A host that is a control plane is never a worker as well.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 positional: kind, group_name
 options:
   _input:

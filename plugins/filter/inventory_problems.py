@@ -17,7 +17,7 @@ version_added: 0.1.0
 description:
   - Names hosts that share an address, groups that are named but do not exist, and the absence of hosts.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 positional: hosts, hostvars, named_groups
 options:
   _input:

@@ -18,7 +18,7 @@ description:
   - Mappings are merged key by key, at any depth. Lists and single values are replaced as a whole.
   - V(false), V(0) and empty values override like any other. A null removes the key.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 positional: overlays
 options:
   _input:

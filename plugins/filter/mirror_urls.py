@@ -19,7 +19,7 @@ description:
   - The address of each host is its C(sealer_node_address), else the address of its default route as far as facts are
     known, else C(ansible_host), else its name.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 positional: hostvars, port
 options:
   _input:

@@ -15,7 +15,7 @@ description:
   - Runs on a control plane and deletes the Node object of a host that is no member any more, with its Lease.
   - Does not touch the host itself. M(sealer.cluster.node_reset) does.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

@@ -19,7 +19,7 @@ description:
   - What others changed since is left as it is when undoing, with a warning.
   - Directories above files and links are made where they are missing.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

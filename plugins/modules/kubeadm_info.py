@@ -16,7 +16,7 @@ description:
     certificates expire.
   - On a host without a cluster, RV(cluster.exists) is false.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

@@ -20,7 +20,7 @@ description:
   - Does not wait until the node is ready, because the network of the pods is an application.
     M(sealer.cluster.cluster_apps) does.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

@@ -16,7 +16,7 @@ description:
   - The API server is known by the CA certificate of the cluster, which comes with the token, not by a hash that is
     looked up over the network.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

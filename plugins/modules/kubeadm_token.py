@@ -16,7 +16,7 @@ description:
     node yet.
   - The result holds the token, so register it in a task with C(no_log).
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

@@ -20,7 +20,7 @@ description:
   - A host that this collection did not make a node of is left alone, unless O(force=true).
   - Fails when something is still there at the end.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

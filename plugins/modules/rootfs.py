@@ -18,7 +18,7 @@ description:
     switched.
   - Only the current tree is kept.
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
