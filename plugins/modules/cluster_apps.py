@@ -20,7 +20,7 @@ description:
   - Then waits until the nodes are ready and the Deployments, DaemonSets, StatefulSets and Jobs are available that
     were applied, that commands made or changed, or that are in C(kube-system).
 author:
-  - sealer.cluster contributors
+  - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
@@ -77,8 +77,8 @@ options:
 EXAMPLES = r"""
 - name: Launch what the image brings
   sealer.cluster.cluster_apps:
-    description: "{{ sealer_image_info.image.description }}"
-    image_digest: "{{ sealer_image_info.image.digest }}"
+    description: "{{ preflight_image_info.image.description }}"
+    image_digest: "{{ preflight_image_info.image.digest }}"
     nodes: [cp1, w1]
 """
 
