@@ -45,7 +45,7 @@ lab: images ## Run whole clusters on hosts in containers
 	@$(ENVIRONMENT) && python -m pytest tests/lab -q -x
 
 bench: images ## Measure against the peers; writes docs/benchmarks.md
-	@$(ENVIRONMENT) && python -m pytest tests/benchmarks -q -s
+	@$(ENVIRONMENT) && python tests/benchmarks/site.py
 
 docs: ## Write the reference of modules, roles and playbooks from their specs
 	@$(ENVIRONMENT) && python docs/generate.py

@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._delivery import (
     Shipment,
     parcel_name,
     plan_shipment,
+    send_as_it_is,
 )
 from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import (
     Announcer,
@@ -65,6 +66,7 @@ class ActionModule(ActionBase):
         if self._args["parcel_size"] < 1:
             raise AnsibleActionFail("parcel_size has to be at least one byte")
         layout_path = self._args["store"] or default_store()
+        send_as_it_is(self._connection)
         try:
             layout = Layout.open(layout_path)
             with layout.session():

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import socket
 import typing as t
 from dataclasses import dataclass
@@ -138,3 +139,29 @@ class ParcelFile:
             with open(os.dup(self._handle), "wb") as stream:
                 stream.seek(0)
                 return write_parcel(layout, ranges, stream)
+
+
+class Connection(t.Protocol):
+    """What is asked of Ansible's connection plugins."""
+
+    @property
+    def transport(self) -> str: ...
+
+    def get_option(self, option: str) -> t.Any: ...
+
+    def set_option(self, option: str, value: t.Any) -> None: ...
+
+
+def send_as_it_is(connection: Connection) -> None:
+    """Let SSH carry blobs as they are: they are compressed, and trying it again is slower than most networks.
+
+    Ansible's default arguments ask for compression, which is agreed when a connection begins, so this takes one of its
+    own.
+    """
+    if connection.transport != "ssh":
+        return
+    arguments = shlex.split(connection.get_option("ssh_args") or "")
+    if "-C" not in arguments:
+        return
+    connection.set_option("ssh_args", shlex.join(argument for argument in arguments if argument != "-C"))
+    connection.set_option("control_path", (connection.get_option("control_path") or "%(directory)s/%%C") + "-blobs")

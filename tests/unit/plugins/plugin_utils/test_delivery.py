@@ -29,6 +29,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._delivery import (
     Shipment,
     parcel_name,
     plan_shipment,
+    send_as_it_is,
 )
 from ansible_collections.sealer.cluster.tests.unit.sample_image import Sample, sample
 
@@ -165,3 +166,40 @@ def test_the_documentation_has_the_action_plugins_options() -> None:
     assert {
         name: {key: option[key] for key in keys if key in option} for name, option in options.items()
     } == image_deliver.SPEC
+
+
+class Options:
+    """A connection plugin, as far as its options go."""
+
+    def __init__(self, transport: str, **options: str) -> None:
+        self.transport = transport
+        self.options = dict(options)
+
+    def get_option(self, option: str) -> object:
+        return self.options.get(option)
+
+    def set_option(self, option: str, value: str) -> None:
+        self.options[option] = value
+
+
+@pytest.mark.parametrize(
+    ("transport", "given", "wanted"),
+    [
+        (
+            "ssh",
+            {"ssh_args": "-C -o ControlMaster=auto -o 'ProxyCommand=nc %h'"},
+            {"ssh_args": "-o ControlMaster=auto -o 'ProxyCommand=nc %h'", "control_path": "%(directory)s/%%C-blobs"},
+        ),
+        (
+            "ssh",
+            {"ssh_args": "-C", "control_path": "/tmp/%%r"},
+            {"ssh_args": "", "control_path": "/tmp/%%r-blobs"},
+        ),
+        ("ssh", {"ssh_args": "-o Compression=no"}, {"ssh_args": "-o Compression=no"}),
+        ("local", {"ssh_args": "-C"}, {"ssh_args": "-C"}),
+    ],
+)
+def test_blobs_are_not_compressed_again(transport: str, given: dict[str, str], wanted: dict[str, str]) -> None:
+    connection = Options(transport, **given)
+    send_as_it_is(connection)
+    assert connection.options == wanted
