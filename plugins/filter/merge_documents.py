@@ -78,9 +78,7 @@ def merge_documents(document: Document, *overlays: Document) -> dict[str, t.Any]
     for position, layer in enumerate((document, *overlays)):
         if not isinstance(layer, t.Mapping):
             place = "below" if position == 0 else f"number {position} above it"
-            raise AnsibleFilterError(
-                f"merge_documents wants mappings, and the document {place} is a {type(layer).__name__}"
-            )
+            raise AnsibleFilterError(f"merge_documents wants mappings, and the document {place} is none")
     for overlay in overlays:
         result = _merged(result, overlay)
     return dict(result)
