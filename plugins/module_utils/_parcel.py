@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import partial_path
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import partial_path
 
 VERSION = 1
 HEADER_LIMIT = 4 << 20

@@ -37,6 +37,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.sources impo
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage, ContainerImage
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import partial_path
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import INDEX_TYPES, OCI_INDEX
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Platform
@@ -134,7 +135,7 @@ class _Build:
             raise BuildError(f"labels: {LABEL} is written by the build", fix="Use another name")
         if not request.platforms:
             raise BuildError("platforms is empty", fix="Name at least one, for example linux/amd64")
-        context = Context(request.path, without=[request.lock_file])
+        context = Context(request.path, without=[request.lock_file, partial_path(request.lock_file)])
         search = Search(request.asked, request.path)
         evaluations = [Evaluation(instructions, platform, request.build_args) for platform in request.platforms]
         names = [evaluation.base() for evaluation in evaluations]

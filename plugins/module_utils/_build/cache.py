@@ -17,6 +17,7 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Layer
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import replace_file
 
 DIRECTORY = "cache"
 
@@ -40,10 +41,7 @@ class LayerCache:
         value = {"digest": str(layer.digest), "size": layer.size, "diffID": str(layer.diff_id)}
         try:
             os.makedirs(self._directory, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._directory, prefix=".partial-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-                json.dump(value, handle)
-            os.replace(temporary, os.path.join(self._directory, key))
+            replace_file(os.path.join(self._directory, key), json.dumps(value).encode())
         except OSError as error:
             raise BuildError(
                 "cannot write the layer cache", where=self._directory, why=error.strerror or str(error)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import replace_file
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
@@ -160,17 +160,7 @@ def read_lock(path: str) -> t.Optional[Lock]:
 def write_lock(path: str, lock: Lock) -> None:
     """Replace the file in one step."""
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".lock-", dir=os.path.dirname(path))
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
-                handle.write(lock.dump())
-                handle.flush()
-                os.fsync(handle.fileno())
-            os.chmod(temporary, _mode(path))
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        replace_file(path, lock.dump().encode(), _mode(path))
     except OSError as error:
         raise BuildError("the lock cannot be written", where=path, why=error.strerror or str(error)) from error
 

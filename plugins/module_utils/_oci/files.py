@@ -62,19 +62,29 @@ def write_all(handle: int, data: t.Union[bytes, memoryview]) -> None:
         view = view[os.write(handle, view) :]
 
 
-def replace_file(path: str, data: bytes) -> None:
-    """Put these bytes in the file's place at once. The caller holds the lock that keeps other writers out."""
+def partial_path(path: str) -> str:
+    """Where a file's bytes gather until they are whole."""
     directory, name = os.path.split(path)
-    partial = os.path.join(directory, f".{name}.partial")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    return os.path.join(directory, f".{name}.partial")
+
+
+def replace_file(path: str, data: bytes, mode: int = FILE_MODE) -> None:
+    """Put these bytes in the file's place at once; what a killed run left of them is written over."""
+    path = os.path.abspath(path)
+    partial = partial_path(path)
+    handle = open_partial(partial, mode)
     try:
+        os.ftruncate(handle, 0)
         write_all(handle, data)
-        os.fchmod(handle, FILE_MODE)
+        os.fchmod(handle, mode)
         os.fsync(handle)
+        os.replace(partial, path)
+    except OSError:
+        os.unlink(partial)
+        raise
     finally:
         os.close(handle)
-    os.replace(partial, path)
-    sync_directory(directory)
+    sync_directory(os.path.dirname(path))
 
 
 def open_partial(path: str, mode: int = FILE_MODE) -> int:

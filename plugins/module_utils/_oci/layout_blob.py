@@ -21,6 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     make_directories,
     open_partial,
     os_errors,
+    partial_path,
     sync_directory,
     write_all,
 )
@@ -33,12 +34,6 @@ def is_blob(path: str, size: t.Optional[int]) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return size is None or found.st_size == size
-
-
-def partial_path(blob: str) -> str:
-    """Where the blob's bytes gather until they are whole."""
-    directory, name = os.path.split(blob)
-    return os.path.join(directory, f".{name}.partial")
 
 
 class BlobWriter:

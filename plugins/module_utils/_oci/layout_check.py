@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, VerifyingReader
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import os_errors, remove_if_free
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import partial_path
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import os_errors, partial_path, remove_if_free
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_index import name_of
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor
 

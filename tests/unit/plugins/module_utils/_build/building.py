@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import signal
 import typing as t
+from unittest import mock
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.builder import BuildRequest, build
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Document
@@ -30,6 +33,25 @@ def write(root: pathlib.Path, files: t.Mapping[str, str]) -> pathlib.Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     return root
+
+
+def killed_before_replacing(name: str, action: t.Callable[[], object]) -> None:
+    """Do this in a process that gets kill -9 right before it puts a file of this name in its place."""
+    replace = os.replace
+
+    def replace_or_die(source: str, target: str) -> None:
+        if os.path.basename(target) == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    child = os.fork()
+    if not child:
+        try:
+            with mock.patch("os.replace", replace_or_die):
+                action()
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 def add_image(layout: Layout, name: str, *, size: int = 100, index: bool = True) -> Descriptor:

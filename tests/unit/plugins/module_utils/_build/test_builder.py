@@ -28,6 +28,7 @@ from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.b
     NAME,
     Site,
     add_image,
+    killed_before_replacing,
 )
 
 WEB = """apiVersion: apps/v1
@@ -309,6 +310,15 @@ def test_the_lock_is_never_copied(site: Site) -> None:
     first = site.build(context)
     assert site.build(context).image == first.image
     assert sorted(files(site)) == ["Kubefile", "other", "other/Kubefile", "x"]
+
+
+def test_a_build_killed_while_it_writes_the_lock_leaves_nothing_to_be_copied(site: Site) -> None:
+    context = site.context("all", {"Kubefile": "FROM scratch\nCOPY . /\n", "x": ""})
+    killed_before_replacing("Kubefile.lock", lambda: site.build(context))
+    assert len(list(context.iterdir())) == 3
+    site.build(context)
+    assert sorted(files(site)) == ["Kubefile", "x"]
+    assert sorted(path.name for path in context.iterdir()) == ["Kubefile", "Kubefile.lock", "x"]
 
 
 def test_frozen_without_a_lock_says_just_that(site: Site) -> None:

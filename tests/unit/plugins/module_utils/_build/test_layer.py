@@ -27,7 +27,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
 from ansible_collections.sealer.cluster.plugins.module_utils._build.patterns import IgnoreRules, compile_glob
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
-from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import write
+from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import (
+    killed_before_replacing,
+    write,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -218,6 +221,16 @@ def test_files_cannot_become_directories() -> None:
         tree.complete([Entry("a", "directory", 0o755)], HERE)
     with pytest.raises(BuildError, match="two sources give b"):
         tree.complete([Entry("b", "file", 0o644), Entry("b", "file", 0o755)], HERE)
+
+
+def test_a_kill_while_the_cache_is_written_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
+    cache = LayerCache(str(tmp_path))
+    layer = write_layer([Entry("a", "directory", 0o755)], 0, len)
+    killed_before_replacing("key", lambda: cache.put("key", layer))
+    assert cache.get("key") is None
+    cache.put("key", layer)
+    assert os.listdir(tmp_path / "cache" / "layers") == ["key"]
+    assert cache.get("key") == layer
 
 
 def test_the_cache_survives_damage(tmp_path: pathlib.Path) -> None:
