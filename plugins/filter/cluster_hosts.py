@@ -78,7 +78,7 @@ def _in_groups(groups: Groups, kind: str, group_name: str | None) -> list[str]:
 def cluster_hosts(groups: Groups, kind: str, group_name: str | None = None) -> list[str]:
     """Hosts of one kind."""
     if not isinstance(groups, t.Mapping):
-        raise AnsibleFilterError(f"cluster_hosts wants the variable 'groups', and was given something else")
+        raise AnsibleFilterError("cluster_hosts wants the variable 'groups', and was given something else")
     if kind not in KINDS:
         raise AnsibleFilterError(f"cluster_hosts knows no kind {kind!r}; there are {', '.join(KINDS)}")
     if group_name and kind not in GROUPS:
