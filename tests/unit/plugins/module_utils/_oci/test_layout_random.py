@@ -106,6 +106,4 @@ def blobs_of(named: t.Sequence[tuple[Reference, Descriptor]]) -> list[Digest]:
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(
-    max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck)
-)
+TestStore.settings = settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck))
