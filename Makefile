@@ -8,7 +8,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 ENVIRONMENT = source <(tests/tools/setup.sh --print)
 
-.PHONY: help demo demo-down test check unit sanity integration images lab bench docs collection
+.PHONY: help demo demo-down test check unit faults sanity integration images lab bench docs collection
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,6 +24,7 @@ test: ## Run every test (about 40 minutes the first time, then 20)
 	@$(MAKE) check
 	@$(MAKE) -j2 --output-sync=target unit images
 	@$(MAKE) -j2 --output-sync=target sanity integration
+	@$(MAKE) faults
 	@$(MAKE) lab
 
 check: ## Read the code: style, types, import directions, documentation
@@ -31,6 +32,9 @@ check: ## Read the code: style, types, import directions, documentation
 
 unit: ## Test the pure core
 	@$(ENVIRONMENT) && python -m pytest tests/unit -n 2 -q
+
+faults: ## Kill builds, pulls, loads and deliveries at random moments (3 to 6 minutes)
+	@$(ENVIRONMENT) && python -m pytest tests/faults -n 2 -q -rP
 
 sanity: ## Run ansible-test sanity
 	@$(ENVIRONMENT) && tests/tools/ansible_test.sh sanity
