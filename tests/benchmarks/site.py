@@ -175,7 +175,7 @@ def main() -> int:
     ours, by_hand = [one for one, _other in rounds], [other for _one, other in rounds]
     more = statistics.median(one["all"] - other["all"] for one, other in rounds)
     ratio = statistics.median(one["all"] / other["all"] for one, other in rounds)
-    method = (__doc__ or "").split("Usage:")[0].strip()
+    method = (__doc__ or "").split("Usage:", maxsplit=1)[0].strip()
     told = (
         f"`site` takes {more:.1f} s more than bare kubeadm ({ratio:.1f} times as long; median of {len(rounds)} rounds)"
     )
