@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-ENVIRONMENT = source <(tests/tools/setup.sh --print)
+ENVIRONMENT = environment=$$(tests/tools/setup.sh --print) && eval "$$environment"
 
 .PHONY: help demo demo-down test check unit faults sanity integration images lab bench docs collection
 
