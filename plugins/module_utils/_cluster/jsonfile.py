@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import replace_file
 
 Json = t.Dict[str, t.Any]
 
@@ -37,18 +37,8 @@ def read_json(path: str) -> t.Optional[Json]:
 
 def write_json(path: str, document: Json) -> None:
     """Replace a file, readable for its owner only."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    handle, partial = tempfile.mkstemp(prefix=".", suffix=".partial", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(pretty(document))
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    replace_file(path, pretty(document).encode(), 0o600)
 
 
 def pretty(document: t.Any) -> str:

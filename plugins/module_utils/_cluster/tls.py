@@ -25,6 +25,7 @@ from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import partial_path
 
 KEY_MODE = 0o600
 CERTIFICATE_MODE = 0o644
@@ -226,10 +227,15 @@ def _config(text: str) -> t.Iterator[str]:
 
 @contextlib.contextmanager
 def _in_place_of(path: str, mode: int) -> t.Iterator[str]:
-    """An empty private file beside the path; it takes the path's place when all went well."""
+    """An empty private file beside the path; it takes the path's place when all went well.
+
+    It is always the same file, so that what a killed run left is written over.
+    """
     make_directory(os.path.dirname(path))
-    handle, partial = tempfile.mkstemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    partial = partial_path(path)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
+        os.fchmod(handle, 0o600)
         os.close(handle)
         yield partial
         os.chmod(partial, mode)
