@@ -54,7 +54,7 @@ def with_derived(layout: Layout, own: t.Sequence[Descriptor]) -> t.List[Descript
     derived: t.Dict[str, Descriptor] = {}
     for entry in own:
         if entry.annotations.get(ANNOTATION_KIND) == KIND_CLUSTER_IMAGE:
-            derived.update(_container_images(layout, entry))
+            derived.update(container_images(layout, entry))
     for entry in own:
         derived.pop(name_of(entry) or "", None)
     return [*own, *(derived[name] for name in sorted(derived))]
@@ -125,7 +125,8 @@ def _child(layout: Layout, entry: Descriptor, digest: Digest) -> t.Optional[Desc
     return None
 
 
-def _container_images(layout: Layout, entry: Descriptor) -> t.Dict[str, Descriptor]:
+def container_images(layout: Layout, entry: Descriptor) -> t.Dict[str, Descriptor]:
+    """What a cluster image's container images stand for by their names: the upstream's index, else the manifest."""
     index = layout.read_document(entry)
     if not isinstance(index, Index) or not is_cluster_image(index):
         return {}
