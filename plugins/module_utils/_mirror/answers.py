@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Content
 
 CHUNK = 256 * 1024
+WAIT_SECONDS = 30.0
 
 Headers = t.List[t.Tuple[str, str]]
 
@@ -57,26 +59,48 @@ class Reply:
             close()
 
 
-class FileChunks:
-    """A part of an open file, in pieces; it owns the file."""
+class BlobBody:
+    """A part of a blob, in pieces; it owns the content.
 
-    def __init__(self, stream: t.BinaryIO, start: int, length: int) -> None:
-        self._stream = stream
-        self._start = start
-        self._left = length
+    Any WSGI server may iterate it, which blocks while bytes are still coming. A server that holds no thread for that
+    asks ``next_piece`` whenever ``ready``, and may send from ``content.fileno()`` itself: ``start`` and ``length`` say
+    which bytes.
+    """
+
+    def __init__(self, content: Content, start: int, length: int) -> None:
+        self.content = content
+        self.start = start
+        self.length = length
+        self._position = start
+        self._end = start + length
 
     def __iter__(self) -> t.Iterator[bytes]:
-        self._stream.seek(self._start)
-        while self._left:
-            data = self._stream.read(min(CHUNK, self._left))
-            if not data:
-                raise MirrorError("a blob became shorter while it was read", why=f"{self._left} bytes are missing")
-            self._left -= len(data)
-            yield data
+        while self._position < self._end:
+            piece = self.next_piece(CHUNK)
+            if piece is None:
+                self.content.wait(self._position, WAIT_SECONDS)
+            elif piece:
+                yield piece
+
+    def next_piece(self, limit: int) -> t.Optional[bytes]:
+        """Up to that many of the bytes that come next; None: not there yet, empty: that was all."""
+        wanted = min(limit, self._end - self._position)
+        if not wanted:
+            return b""
+        piece = self.content.read_at(self._position, wanted)
+        if piece is not None:
+            if not piece:
+                raise MirrorError("a blob ended before its end", why=f"{self._end - self._position} bytes are missing")
+            self._position += len(piece)
+        return piece
+
+    def ready(self) -> bool:
+        """Whether ``next_piece`` would tell something now."""
+        return self._position >= self._end or self.content.ready(self._position)
 
     def close(self) -> None:
-        """Close the file."""
-        self._stream.close()
+        """Let go of the content."""
+        self.content.close()
 
 
 def json_reply(status: HTTPStatus, value: t.Any, headers: t.Optional[Headers] = None) -> Reply:

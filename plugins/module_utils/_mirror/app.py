@@ -15,7 +15,7 @@ from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
-    FileChunks,
+    BlobBody,
     Headers,
     Refused,
     Reply,
@@ -26,7 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers imp
     refusal,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import MANIFESTS, Target, parse_target
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Blob, Document, Source
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found, Source
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
 REFERENCE_KEY = "sealer.reference"
@@ -34,6 +34,7 @@ API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 _METHODS = ("GET", "HEAD")
 _IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
 _REVALIDATE = ("Cache-Control", "no-cache")
+_STALE = ("Warning", '110 - "Response is Stale"')
 
 Environ = t.Dict[str, t.Any]
 
@@ -92,16 +93,16 @@ class Application:
 
     def _manifest(self, target: Target, environ: Environ) -> Reply:
         for source in self._sources:
-            document = source.manifest(target.reference)
-            if document is not None:
-                return _document_reply(document, environ, pinned=target.reference.digest is not None)
+            found = source.manifest(Asked(target.reference))
+            if found is not None:
+                return _document_reply(found, environ, pinned=target.reference.digest is not None)
         raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
 
     def _blob(self, target: Target, environ: Environ) -> Reply:
         for source in self._sources:
-            blob = source.blob(target.reference)
-            if blob is not None:
-                return _blob_reply(blob, environ)
+            content = source.blob(Asked(target.reference))
+            if content is not None:
+                return _blob_reply(content, environ)
         raise _unknown(target, "BLOB_UNKNOWN", "blob")
 
 
@@ -109,27 +110,32 @@ def _unknown(target: Target, code: str, kind: str) -> Refused:
     return Refused(HTTPStatus.NOT_FOUND, code, f"{kind} unknown to this mirror", detail=str(target.reference))
 
 
-def _document_reply(document: Document, environ: Environ, pinned: bool) -> Reply:
+def _document_reply(found: Found, environ: Environ, pinned: bool) -> Reply:
+    document = found.document
     headers = _identity(document.digest)
     headers.append(_IMMUTABLE if pinned else _REVALIDATE)
+    if found.stale:
+        headers.append(_STALE)
+    if found.age is not None:
+        headers.append(("Age", str(found.age)))
     if _is_known(environ, document.digest):
         return Reply(HTTPStatus.NOT_MODIFIED, headers)
     headers += [("Content-Type", document.media_type), ("Content-Length", str(len(document.raw)))]
     return Reply(HTTPStatus.OK, headers, (document.raw,))
 
 
-def _blob_reply(blob: Blob, environ: Environ) -> Reply:
+def _blob_reply(content: Content, environ: Environ) -> Reply:
     try:
-        if _is_known(environ, blob.digest):
-            blob.stream.close()
-            return Reply(HTTPStatus.NOT_MODIFIED, [*_identity(blob.digest), _IMMUTABLE])
-        part = _wanted_range(environ, blob)
+        if _is_known(environ, content.digest):
+            content.close()
+            return Reply(HTTPStatus.NOT_MODIFIED, [*_identity(content.digest), _IMMUTABLE])
+        part = _wanted_range(environ, content)
     except BaseException:
-        blob.stream.close()
+        content.close()
         raise
-    start, length = part or (0, blob.size)
+    start, length = part or (0, content.size)
     headers = [
-        *_identity(blob.digest),
+        *_identity(content.digest),
         _IMMUTABLE,
         ("Accept-Ranges", "bytes"),
         ("Content-Type", "application/octet-stream"),
@@ -138,8 +144,8 @@ def _blob_reply(blob: Blob, environ: Environ) -> Reply:
     status = HTTPStatus.OK
     if part is not None:
         status = HTTPStatus.PARTIAL_CONTENT
-        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{blob.size}"))
-    return Reply(status, headers, FileChunks(blob.stream, start, length))
+        headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{content.size}"))
+    return Reply(status, headers, BlobBody(content, start, length))
 
 
 def _identity(digest: Digest) -> Headers:
@@ -151,9 +157,9 @@ def _is_known(environ: Environ, digest: Digest) -> bool:
     return condition is not None and matches(condition, etag(digest))
 
 
-def _wanted_range(environ: Environ, blob: Blob) -> t.Optional[t.Tuple[int, int]]:
+def _wanted_range(environ: Environ, content: Content) -> t.Optional[t.Tuple[int, int]]:
     header = environ.get("HTTP_RANGE")
     if header is None or environ["REQUEST_METHOD"] != "GET":
         return None
-    tag = etag(blob.digest)
-    return byte_range(header, blob.size) if environ.get("HTTP_IF_RANGE", tag) == tag else None
+    tag = etag(content.digest)
+    return byte_range(header, content.size) if environ.get("HTTP_IF_RANGE", tag) == tag else None

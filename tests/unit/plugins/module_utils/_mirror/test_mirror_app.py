@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import pathlib
@@ -14,7 +13,13 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Blob, StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import (
+    Asked,
+    Content,
+    Found,
+    StoredContent,
+    StoreSource,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -153,22 +158,47 @@ def test_ranges(shop: Shop) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("headers", [{}, {"range": "bytes=0-1"}, {"range": "bytes=99-"}, {"if_none_match": "*"}])
-def test_blobs_are_closed(method: str, headers: dict[str, str]) -> None:
-    class OneBlob:
-        stream = io.BytesIO(b"content")
+def test_blobs_are_closed(tmp_path: pathlib.Path, method: str, headers: dict[str, str]) -> None:
+    path = tmp_path / "blob"
+    path.write_bytes(b"content")
 
-        def manifest(self, _reference: Reference) -> None:
+    class OneBlob:
+        content = StoredContent.open(Digest.parse(ABSENT), str(path))
+
+        def manifest(self, asked: Asked) -> None:
             return None
 
-        def blob(self, reference: Reference) -> t.Optional[Blob]:
-            return Blob(reference.digest, self.stream, 7) if reference.digest else None
+        def blob(self, asked: Asked) -> t.Optional[Content]:
+            return self.content
 
         def status(self) -> dict[str, t.Any]:
             return {}
 
     source = OneBlob()
     Client(Application([source], logging.getLogger("test")))(f"/v2/x/blobs/{ABSENT}", "", method, **headers)
-    assert source.stream.closed
+    assert source.content is not None
+    assert source.content.fileno() is None
+
+
+@pytest.mark.parametrize(
+    ("stale", "age", "wanted"),
+    [(True, 400, {"Warning": '110 - "Response is Stale"', "Age": "400"}), (False, 0, {"Age": "0"}), (False, None, {})],
+)
+def test_age_is_told(shop: Shop, stale: bool, age: t.Optional[int], wanted: dict[str, str]) -> None:
+    document = parse_document(shop.get(CLUSTER_IMAGE).body)
+
+    class Old:
+        def manifest(self, asked: Asked) -> Found:
+            return Found(document, stale, age)
+
+        def blob(self, asked: Asked) -> None:
+            return None
+
+        def status(self) -> dict[str, t.Any]:
+            return {}
+
+    answer = Client(Application([Old()], logging.getLogger("test")))("/v2/x/manifests/1")
+    assert {name: answer.headers[name] for name in ("Warning", "Age") if name in answer.headers} == wanted
 
 
 def test_new_content_shows_at_once(shop: Shop) -> None:
