@@ -13,13 +13,13 @@ ENVIRONMENT = environment=$$(tests/tools/setup.sh --print) && eval "$$environmen
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: ## Build a cluster image and run it on two hosts without internet (about 20 minutes the first time, then 4)
+demo: ## Build a cluster image and run it on two hosts without internet (about 15 minutes the first time, then 2)
 	@$(ENVIRONMENT) && tests/demo/demo.sh up
 
 demo-down: ## Reset the demo's hosts, then remove them
 	@$(ENVIRONMENT) && tests/demo/demo.sh down
 
-test: ## Run every test (about 40 minutes the first time, then 20)
+test: ## Run every test (about 25 minutes the first time, then 12)
 	@tests/tools/setup.sh
 	@$(MAKE) check
 	@$(MAKE) -j2 --output-sync=target unit images
