@@ -89,18 +89,25 @@ class Credentials:
         authfile: t.Optional[str] = None,
         environment: t.Optional[t.Mapping[str, str]] = None,
     ) -> None:
-        self._settings = {one.host: one for one in settings}
+        self._logins = {one.host: Login(one.username, one.password) for one in settings if one.username}
         self._environment = os.environ if environment is None else environment
         self._authfile = authfile
         self._lock = threading.Lock()
         self._files: t.Optional[t.List[_LoginFile]] = None
         self._helped: t.Dict[t.Tuple[str, str], t.Optional[Login]] = {}
 
+    @classmethod
+    def only(cls, logins: t.Mapping[str, Login]) -> Credentials:
+        """These logins of registries, and none that this user has in files."""
+        credentials = cls(environment={})
+        credentials._logins, credentials._files = dict(logins), []
+        return credentials
+
     def login(self, registry: str, repository: str = "") -> t.Optional[Login]:
         """The login for a repository of a registry; None when there is none, for anonymous access."""
-        explicit = self._settings.get(registry)
-        if explicit is not None and explicit.username:
-            return Login(explicit.username, explicit.password)
+        explicit = self._logins.get(registry)
+        if explicit is not None:
+            return explicit
         with self._lock:
             if self._files is None:
                 self._files = self._read_files()

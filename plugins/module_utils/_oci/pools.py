@@ -17,28 +17,44 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import RegistrySettings
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.dialing import Guard, pool_classes
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3
 
 if HAS_URLLIB3:
     import urllib3
 
-__all__ = ["Pools"]
+__all__ = ["DEFAULT_PORTS", "Pools"]
 
+DEFAULT_PORTS = {"https": 443, "http": 80}
 _MANY_HOSTS = 128
 
 _Key = t.Tuple[str, str, str, bool, t.Optional[str]]
 
 
 class Pools:
-    """Pools of kept connections. Safe for many threads."""
+    """Pools of kept connections. Safe for many threads.
 
-    def __init__(self, size: int, connect_timeout: float, read_timeout: float) -> None:
+    ``proxy`` is the one for all hosts, none where it is empty; None leaves it to the environment. Where there is a
+    ``guard``, it is asked about each address before there is a connection to it.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        connect_timeout: float,
+        read_timeout: float,
+        *,
+        proxy: t.Optional[str] = None,
+        guard: t.Optional[Guard] = None,
+    ) -> None:
         if not HAS_URLLIB3:
             raise OciError(
                 "the Python package urllib3 is missing", fix="Install urllib3 for the Python that runs this."
             )
         self._size = size
         self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
+        self._proxy = proxy
+        self._guard = guard
         self._lock = threading.Lock()
         self._managers: t.Dict[_Key, urllib3.PoolManager] = {}
 
@@ -74,7 +90,10 @@ class Pools:
 
     def _manager(self, url: str, settings: RegistrySettings, show_client_cert: bool) -> urllib3.PoolManager:
         cert, key = (settings.client_cert, settings.client_key) if show_client_cert else ("", "")
-        proxy = _proxy_for(url)
+        proxy = _proxy_for(url) if self._proxy is None else self._proxy or None
+        if proxy is not None and self._guard is not None:
+            parts = urlsplit(url)
+            self._guard.check_proxied(parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
         wanted = (settings.ca_path, cert, key, settings.insecure, proxy)
         with self._lock:
             if wanted not in self._managers:
@@ -92,7 +111,10 @@ class Pools:
         if insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         if proxy is None:
-            return urllib3.PoolManager(**options)
+            manager = urllib3.PoolManager(**options)
+            if self._guard is not None:
+                manager.pool_classes_by_scheme = pool_classes(self._guard)
+            return manager
         parts = urlsplit(proxy)
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

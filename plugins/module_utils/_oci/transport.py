@@ -17,13 +17,14 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import Authorizer, TokenRequest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.dialing import Guard
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import (
     HAS_URLLIB3,
     RegistryError,
     broken_connection,
     refusal,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import Pools
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, Pools
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import retry_after_seconds
 
@@ -106,6 +107,13 @@ class Response:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise broken_connection(self._call.what, self._call.where, self._method, self.url, error) from error
 
+    def read_some(self, size: int) -> bytes:
+        """As soon as there are any, up to ``size`` bytes; empty at the end. Raises RegistryError as ``read`` does."""
+        try:
+            return self._raw.read1(size)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise broken_connection(self._call.what, self._call.where, self._method, self.url, error) from error
+
     def read_all(self, limit: int) -> bytes:
         """The whole body, when that is no more than ``limit`` bytes."""
         parts: t.List[bytes] = []
@@ -131,7 +139,10 @@ class Response:
 
 
 class Transport:
-    """Sends calls. Safe for many threads. ``parallel`` is how many connections are kept a host."""
+    """Sends calls. Safe for many threads. ``parallel`` is how many connections are kept a host.
+
+    ``origins`` says for a registry, where it is known, the scheme and host of its API.
+    """
 
     def __init__(
         self,
@@ -141,14 +152,17 @@ class Transport:
         parallel: int = 8,
         connect_timeout: float = 15.0,
         read_timeout: float = 60.0,
+        proxy: t.Optional[str] = None,
+        guard: t.Optional[Guard] = None,
+        origins: t.Optional[t.Mapping[str, str]] = None,
     ) -> None:
         listed = list(settings)
         self._settings = {one.host: one for one in listed}
         self._credentials = credentials or Credentials(listed)
-        self._pools = Pools(parallel, connect_timeout, read_timeout)
+        self._pools = Pools(parallel, connect_timeout, read_timeout, proxy=proxy, guard=guard)
         self._lock = threading.Lock()
         self._authorizers: t.Dict[str, Authorizer] = {}
-        self._origins: t.Dict[str, str] = {}
+        self._origins: t.Dict[str, str] = dict(origins or {})
         self._origin_locks: t.Dict[str, threading.Lock] = {}
         self.requests = 0
 
@@ -279,6 +293,8 @@ class Transport:
         """Scheme and host of the registry's API; where `insecure` allows it, plain HTTP if there is no TLS."""
         settings = self.settings_of(call.registry)
         host = _DOCKER_HUB_API if call.registry == "docker.io" else call.registry
+        if host in self._origins:
+            return self._origins[host]
         if not settings.insecure:
             return f"https://{host}"
         with self._lock:
@@ -304,4 +320,4 @@ def _same_origin(url: str, origin: str) -> bool:
 
 def _origin_of(url: str) -> t.Tuple[str, str, t.Optional[int]]:
     parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
