@@ -7,15 +7,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import Bundle, build
+from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import Bundle, build, version_text
 
 MODE = "0755"
+
+_TELL_VERSION = "import sys; print(sys.version_info[0], sys.version_info[1])"
 
 Result = dict[str, t.Any]
 
@@ -30,12 +33,16 @@ class ActionModule(ActionBase):
         """Compare, and send when needed."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _spec, arguments = self.validate_argument_spec({"dest": {"type": "path", "required": True}})
+        _spec, arguments = self.validate_argument_spec(
+            {"dest": {"type": "path", "required": True}, "python": {"type": "path"}}
+        )
         dest = arguments["dest"]
         try:
             bundle = build()
         except MirrorError as error:
             raise AnsibleActionFail(f"The mirror's program cannot be made: {error}") from error
+        if arguments["python"]:
+            self._require_python(arguments["python"], bundle)
         before = self._state(dest, variables)
         after = {"path": dest, "sha256": bundle.sha256, "mode": MODE}
         if before != after and not self._task.check_mode:
@@ -48,6 +55,22 @@ class ActionModule(ActionBase):
             "packages": bundle.packages,
             "diff": {"before": before, "after": after},
         }
+
+    def _require_python(self, path: str, bundle: Bundle) -> None:
+        told = self._low_level_execute_command(f"{shlex.quote(path)} -c {shlex.quote(_TELL_VERSION)}")
+        numbers = told["stdout"].split()
+        if told["rc"] != 0 or len(numbers) != 2:
+            why = told["stderr"].strip() or "it does not tell its version"
+            raise AnsibleActionFail(f"{path} is no Python that the mirror can run with: {why}")
+        found = (int(numbers[0]), int(numbers[1]))
+        if found < bundle.python:
+            needs = [name for name, version in bundle.pythons.items() if version > found]
+            raise AnsibleActionFail(
+                f"{path} is Python {version_text(found)}, the mirror's program needs {version_text(bundle.python)}, as "
+                f"these packages of the controller do: {', '.join(needs)}. Install older versions of them where "
+                "Ansible runs (the collection's requirements.txt names some for Python 3.8), or name a newer Python of "
+                "the host."
+            )
 
     def _state(self, dest: str, variables: Result) -> Result:
         found = self._call(

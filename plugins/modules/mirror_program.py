@@ -15,16 +15,26 @@ author:
 description:
   - Makes the program of the mirror, which serves a store of container images to the nodes of a cluster, and sends it to
     the host when what is there differs.
-  - The program is one file that needs nothing on the host but Python 3.8 or newer. It is made on the controller from
-    this collection and the Python package C(gunicorn) that is installed there; the same versions make the same file.
+  - The program is one file that needs nothing on the host but Python. It is made on the controller from this
+    collection and the Python packages below that are installed there; the same versions make the same file.
+  - It runs with Python 3.8 and newer where the packages do. The collection's C(requirements.txt) names versions that
+    do; with newer ones, hosts need a newer Python.
 requirements:
   - gunicorn >= 23, < 24 (on the controller)
+  - prometheus_client >= 0.20, < 1 (on the controller)
+  - urllib3 >= 2.0, < 3 (on the controller)
 options:
   dest:
     description:
       - Where the program goes on the host. Directories that are missing are made.
     type: path
     required: true
+  python:
+    description:
+      - The host's Python that is to run the program. When it is given and too old for it, the module fails before it
+        sends anything.
+    type: path
+    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
@@ -76,4 +86,6 @@ packages:
   type: dict
   sample:
     gunicorn: 23.0.0
+    prometheus_client: 0.21.1
+    urllib3: 2.2.3
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The mirror as one file: our modules and gunicorn in a zip archive that python3 runs.
+"""The mirror as one file: our modules and the packages they need, in a zip archive that python3 runs.
 
 Private to the collection: may change at any time.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import sys
 import typing as t
 import zipfile
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 
-OLDEST_PYTHON = "3.8"
+OLDEST_PYTHON = (3, 8)
 SHEBANG = b"#!/usr/bin/env python3\n"
 
 _COLLECTION = "ansible_collections.sealer.cluster."
@@ -30,20 +31,21 @@ _LICENSES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "METADATA")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # gunicorn asks for 'packaging' too, but only its gevent and eventlet workers, which are not used, import it.
-BUNDLED = {"gunicorn": ">=23,<24"}
+BUNDLED = {"gunicorn": ">=23,<24", "prometheus_client": ">=0.20,<1", "urllib3": ">=2.0,<3"}
 
-_MAIN = f"""\
+_MAIN = """\
 import sys
 
-if sys.version_info < ({OLDEST_PYTHON.replace(".", ", ")}):
-    sys.exit("sealer-mirror: needs Python {OLDEST_PYTHON} or newer, this is " + sys.version.split()[0])
+if sys.version_info < {oldest}:
+    sys.exit("sealer-mirror: needs Python {python} or newer, this is " + sys.version.split()[0])
 
-from {_ENTRY_MODULE} import main
+from {entry} import main
 
 sys.exit(main())
 """
 
 Files = t.Dict[str, bytes]
+Version = t.Tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,12 @@ class Bundle:
 
     data: bytes
     packages: dict[str, str]
+    pythons: dict[str, Version]
+
+    @property
+    def python(self) -> Version:
+        """The oldest Python that can run it."""
+        return max(self.pythons.values())
 
     @property
     def sha256(self) -> str:
@@ -61,14 +69,22 @@ class Bundle:
 
 def build() -> Bundle:
     """Make the file: the same sources give the same bytes, on every machine. Raises MirrorError."""
-    files: Files = {"__main__.py": _MAIN.encode("utf-8")}
-    files.update(_our_modules(_ENTRY_MODULE))
-    packages = {}
+    files = _our_modules(_ENTRY_MODULE)
+    packages, pythons = {}, {_COLLECTION.rstrip("."): OLDEST_PYTHON}
     for name, versions in BUNDLED.items():
         distribution = _distribution(name, versions)
         packages[name] = distribution.version
+        pythons[name] = _oldest_python(distribution)
         files.update(_package_files(distribution))
-    return Bundle(_zipapp(files), packages)
+    oldest = max(pythons.values())
+    main = _MAIN.format(oldest=oldest, python=version_text(oldest), entry=_ENTRY_MODULE)
+    files["__main__.py"] = main.encode("utf-8")
+    return Bundle(_zipapp(files), packages, pythons)
+
+
+def version_text(version: Version) -> str:
+    """A version as it is written."""
+    return f"{version[0]}.{version[1]}"
 
 
 def _our_modules(entry: str) -> Files:
@@ -119,15 +135,15 @@ def _distribution(name: str, versions: str) -> metadata.Distribution:
             why=f"the mirror is made with {wanted}",
             fix=fix,
         )
-    pythons = str(found.metadata.json.get("requires_python", ""))
-    if OLDEST_PYTHON not in SpecifierSet(pythons):
-        raise MirrorError(
-            f"the Python package {name} {found.version} cannot run on hosts",
-            where="controller",
-            why=f"it needs Python {pythons}, hosts may have {OLDEST_PYTHON}",
-            fix=fix,
-        )
     return found
+
+
+def _oldest_python(distribution: metadata.Distribution) -> Version:
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(str(distribution.metadata.json.get("requires_python", "")))
+    candidates = [(OLDEST_PYTHON[0], minor) for minor in range(OLDEST_PYTHON[1], sys.version_info.minor + 1)]
+    return next((version for version in candidates if version_text(version) in wanted), candidates[-1])
 
 
 def _package_files(distribution: metadata.Distribution) -> Files:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import hashlib
 import http.client
+import io
 import json
 import pathlib
 import re
@@ -28,7 +29,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.server impo
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _mirror_bundle
-from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import OLDEST_PYTHON, build
+from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import OLDEST_PYTHON, build, version_text
 from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.running import RunningMirror
 from ansible_collections.sealer.cluster.tests.unit.sample_image import Sample, noise, sample
@@ -38,8 +39,9 @@ IMAGE = "registry.example.com/clusters/shop:1.0"
 
 def oldest_python() -> t.Optional[str]:
     """An interpreter of the oldest version, where there is one that runs."""
-    known = sorted(pathlib.Path.home().glob(f".pyenv/versions/{OLDEST_PYTHON}*/bin/python"))
-    for candidate in [*map(str, known), shutil.which(f"python{OLDEST_PYTHON}")]:
+    oldest = version_text(OLDEST_PYTHON)
+    known = sorted(pathlib.Path.home().glob(f".pyenv/versions/{oldest}*/bin/python"))
+    for candidate in [*map(str, known), shutil.which(f"python{oldest}")]:
         if candidate and subprocess.run([candidate, "--version"], capture_output=True, check=False).returncode == 0:
             return candidate
     return None
@@ -74,7 +76,7 @@ def mirror(
     """The service over TLS, under this Python and under the oldest."""
     python = PYTHONS[request.param]
     if python is None:
-        pytest.skip(f"there is no Python {OLDEST_PYTHON}")
+        pytest.skip(f"there is no Python {version_text(OLDEST_PYTHON)}")
     directory = tmp_path_factory.mktemp("mirror")
     running = RunningMirror(program, directory, python=python, certificates=certificates, store=store[0].path)
     yield running
@@ -95,7 +97,16 @@ def test_the_same_file_twice() -> None:
     first, second = build(), build()
     assert first == second
     assert first.sha256 == hashlib.sha256(first.data).hexdigest()
-    assert first.packages == {"gunicorn": metadata.version("gunicorn")}
+    assert first.packages == {name: metadata.version(name) for name in ("gunicorn", "prometheus_client", "urllib3")}
+
+
+def test_packages_decide_about_the_oldest_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert build().python == OLDEST_PYTHON
+    monkeypatch.setattr(_mirror_bundle, "BUNDLED", {"gunicorn": ">=23", "pytest": ">=1"})
+    bundle = build()
+    assert bundle.pythons["gunicorn"] == OLDEST_PYTHON < bundle.pythons["pytest"] == bundle.python
+    with zipfile.ZipFile(io.BytesIO(bundle.data)) as archive:
+        assert f"sys.version_info < {bundle.python}" in archive.read("__main__.py").decode()
 
 
 def test_content(program: pathlib.Path) -> None:
@@ -116,7 +127,6 @@ def test_content(program: pathlib.Path) -> None:
     [
         ("no-such-package", ">=1", "is missing"),
         ("gunicorn", ">=99", "has version"),
-        ("pytest", ">=1", "cannot run on hosts"),
     ],
 )
 def test_unfit_packages_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, versions: str, told: str) -> None:
@@ -260,7 +270,7 @@ def test_wrong_configuration_is_told(program: pathlib.Path, tmp_path: pathlib.Pa
         assert "Traceback" not in done.stderr
         return done.stderr
 
-    assert "cannot be read" in run("{")
+    assert "not valid JSON" in run("{")
     assert "'store' is missing" in run("{}")
     key = tmp_path / "none.key"
     told = run(json.dumps({"store": "/s", "listen": ["127.0.0.1:0"], "certificate": str(key), "key": str(key)}))
