@@ -74,10 +74,13 @@ def pull(
     platforms: t.Optional[t.Sequence[Platform]] = None,
     parallel: int = 8,
     progress: t.Optional[Progress] = None,
+    *,
+    named: t.Optional[Reference] = None,
 ) -> PullResult:
     """Bring an image into the store and name it there, for the given platforms or for all that it has.
 
     Of an index, all of the document's bytes come, whatever the platforms. What is in the store is not fetched again.
+    Its name in the store is the one it came by, unless another is given.
     """
     work = _Work(client, layout, parallel, progress or NullProgress())
     with layout.session():
@@ -89,7 +92,7 @@ def pull(
                 work.require_platform(reference, top, platform)
         for document in reversed(documents):
             work.store(document)
-        layout.tag(reference, top.descriptor(), platforms or ())
+        layout.tag(named or reference, top.descriptor(), platforms or ())
     return PullResult(top.descriptor(), work.stats())
 
 
