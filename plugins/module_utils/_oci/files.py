@@ -21,7 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciE
 FILE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 
-_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextlib.contextmanager
@@ -68,8 +68,11 @@ def partial_path(path: str) -> str:
     return os.path.join(directory, f".{name}.partial")
 
 
-def replace_file(path: str, data: bytes, mode: int = FILE_MODE) -> None:
-    """Put these bytes in the file's place at once; what a killed run left of them is written over."""
+def replace_file(path: str, data: bytes, mode: int = FILE_MODE, *, durable: bool = True) -> None:
+    """Put these bytes in the file's place at once; what a killed run left of them is written over.
+
+    One that is not durable may be lost or damaged by a power cut.
+    """
     path = os.path.abspath(path)
     partial = partial_path(path)
     handle = open_partial(partial, mode)
@@ -77,27 +80,29 @@ def replace_file(path: str, data: bytes, mode: int = FILE_MODE) -> None:
         os.ftruncate(handle, 0)
         write_all(handle, data)
         os.fchmod(handle, mode)
-        os.fsync(handle)
+        if durable:
+            os.fsync(handle)
         os.replace(partial, path)
     except OSError:
         os.unlink(partial)
         raise
     finally:
         os.close(handle)
-    sync_directory(os.path.dirname(path))
+    if durable:
+        sync_directory(os.path.dirname(path))
 
 
-def open_partial(path: str, mode: int = FILE_MODE) -> int:
-    """The file at this path, opened and locked; waits for whoever holds it.
+def open_partial(path: str, mode: int = FILE_MODE, wait: bool = True) -> int:
+    """The file at this path, opened and locked; waits for whoever holds it, or raises BlockingIOError.
 
     Whoever held it may have renamed or removed it meanwhile: then it is made anew, so that what is locked is what
     stands at the path.
     """
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        handle = _open_writable(path, mode)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if _stands_at(handle, path):
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stands_at(handle, path):
                 return handle
         except BaseException:
             os.close(handle)
@@ -105,18 +110,59 @@ def open_partial(path: str, mode: int = FILE_MODE) -> int:
         os.close(handle)
 
 
+def open_anew(path: str, partial: str, mode: int = FILE_MODE) -> int:
+    """An empty file, locked, in the place of a partial one whose lock is held; those who read that one keep it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        os.replace(path, partial)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def is_free(path: str) -> bool:
+    """Whether nobody holds the lock of this file."""
+    return _with_lock(path, lambda: None)
+
+
 def remove_if_free(path: str) -> bool:
     """Remove the file unless somebody holds its lock."""
+    return _with_lock(path, lambda: os.unlink(path))
+
+
+def _with_lock(path: str, action: t.Callable[[], None]) -> bool:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _stands_at(handle, path):
-            os.unlink(path)
+        if stands_at(handle, path):
+            action()
         return True
     except BlockingIOError:
         return False
     finally:
         os.close(handle)
+
+
+def _open_writable(path: str, mode: int) -> int:
+    """The file, opened for reading and writing; one that another user left and does not hold is made anew."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        handle = os.open(path, flags, mode)
+    except PermissionError:
+        if not os.path.exists(path) or not remove_if_free(path):
+            raise
+        handle = os.open(path, flags, mode)
+    _open_to_readers(handle, mode)
+    return handle
+
+
+def _open_to_readers(handle: int, mode: int) -> None:
+    """Give the file this mode whatever the umask, where it is ours."""
+    found = os.fstat(handle)
+    if stat.S_IMODE(found.st_mode) != mode and found.st_uid == os.geteuid():
+        os.fchmod(handle, mode)
 
 
 @contextlib.contextmanager
@@ -140,19 +186,19 @@ def _open_lock(path: str, exclusive: bool) -> t.Optional[int]:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     except OSError as error:
-        if error.errno not in _READ_ONLY or exclusive:
+        if error.errno not in READ_ONLY:
             raise
         try:
             return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
+            if exclusive:
+                raise error from None
             return None
-    found = os.fstat(handle)
-    if stat.S_IMODE(found.st_mode) != FILE_MODE and found.st_uid == os.geteuid():
-        os.fchmod(handle, FILE_MODE)
+    _open_to_readers(handle, FILE_MODE)
     return handle
 
 
-def _stands_at(handle: int, path: str) -> bool:
+def stands_at(handle: int, path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(handle), os.lstat(path))
     except FileNotFoundError:

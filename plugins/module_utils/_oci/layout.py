@@ -7,7 +7,11 @@
 Private to the collection: may change at any time.
 
 Locks are taken in this order, and no other: ``.session.lock`` (shared by all who write, exclusive for prune), then a
-blob's partial file or ``.index.lock``. All are flock locks: they end with their process.
+blob's partial file or ``.index.lock``. Who holds ``.index.lock`` may try a partial file's lock, but not wait for it.
+All are flock locks: they end with their process.
+
+Blobs that were pulled through have a record under ``pulled/``, made before the blob is shown. Prune leaves them be, so
+they are written without a session, however long that takes.
 """
 
 from __future__ import annotations
@@ -27,8 +31,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     replace_file,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import canonical_json, load_object
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import BlobWriter, is_blob
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import BlobWriter, Busy, is_blob
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED, record_path
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_check import Pruned
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import OWN, UPLOADS
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     OCI_INDEX,
 )
@@ -43,6 +49,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference impo
 
 __all__ = [
     "BlobWriter",
+    "Busy",
     "DOCUMENT_LIMIT",
     "INDEX",
     "Layout",
@@ -61,7 +68,19 @@ VERSION = "1.0.0"
 _SESSION_LOCK = ".session.lock"
 _INDEX_LOCK = ".index.lock"
 _OURS = frozenset(
-    {MARKER, INDEX, _SESSION_LOCK, _INDEX_LOCK, f".{MARKER}.partial", f".{INDEX}.partial", "blobs", "cache"}
+    {
+        MARKER,
+        INDEX,
+        _SESSION_LOCK,
+        _INDEX_LOCK,
+        f".{MARKER}.partial",
+        f".{INDEX}.partial",
+        "blobs",
+        "cache",
+        PULLED,
+        OWN,
+        UPLOADS,
+    }
 )
 
 
@@ -153,9 +172,18 @@ class Layout:
                 writer.commit()
         return digest
 
-    def writer(self, digest: Digest, size: t.Optional[int] = None) -> BlobWriter:
-        """A context manager that brings one blob in."""
-        return BlobWriter(self.blob_path(digest), digest, size, self.session())
+    def writer(
+        self, digest: Digest, size: t.Optional[int] = None, *, wait: bool = True, pulled: bool = False
+    ) -> BlobWriter:
+        """A context manager that brings one blob in. While another does, it waits, or raises Busy.
+
+        ``pulled`` is for a blob that is pulled through: it keeps nobody from pruning, and who commits it has made its
+        record before.
+        """
+        path = self.blob_path(digest)
+        if pulled:
+            return BlobWriter(path, digest, size, contextlib.nullcontext(), wait=wait)
+        return BlobWriter(path, digest, size, self.session(), wait=wait, record=record_path(self.path, digest))
 
     def entries(self) -> t.List[Descriptor]:
         """All that index.json names, with its annotations, in its order."""
@@ -208,6 +236,10 @@ class Layout:
             )
         return found is not None and self._update(lambda own: [one for one in own if layout_index.name_of(one) != name])
 
+    def edit(self, change: t.Callable[[t.List[Descriptor]], t.List[Descriptor]]) -> bool:
+        """Change the entries that users gave as they are; nothing is checked. Answers whether index.json changed."""
+        return self._update(change)
+
     @contextlib.contextmanager
     def session(self) -> t.Iterator[None]:
         """Keep prune away for as long as it takes to write and name an image. Sessions nest."""
@@ -221,8 +253,17 @@ class Layout:
         finally:
             self._local.sessions -= 1
 
+    @contextlib.contextmanager
+    def names_held(self) -> t.Iterator[None]:
+        """Let nobody name or take a name away meanwhile; for moments only."""
+        with os_errors("cannot lock the image store", self.path), contextlib.ExitStack() as stack:
+            stack.enter_context(locked(os.path.join(self.path, _INDEX_LOCK), exclusive=True))
+            held = stack.pop_all()
+        with held:
+            yield
+
     def prune(self, dry_run: bool = False) -> t.List[Pruned]:
-        """Remove what no name reaches; waits until nobody writes."""
+        """Remove what no name reaches and what was not pulled through; waits until nobody writes in a session."""
         if dry_run:
             return layout_check.prune(self, dry_run=True)
         if self._sessions:

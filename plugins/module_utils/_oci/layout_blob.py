@@ -18,7 +18,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciE
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, DigestMismatch, check
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     FILE_MODE,
+    READ_ONLY,
     make_directories,
+    open_anew,
     open_partial,
     os_errors,
     partial_path,
@@ -36,15 +38,35 @@ def is_blob(path: str, size: t.Optional[int]) -> bool:
     return size is None or found.st_size == size
 
 
+class Busy(OciError):
+    """Somebody else writes this blob just now."""
+
+
 class BlobWriter:
     """A context manager that brings one blob into the layout.
 
-    On entering, it waits for another writer of the same blob. Then ``done`` tells whether the blob is there already,
-    else ``offset`` how many bytes of it an earlier, broken-off writer left: write what follows them, or ``restart()``.
-    ``commit()`` checks, makes durable and shows the blob. Leaving without commit keeps the bytes for the next writer.
+    On entering, it waits for another writer of the same blob, or raises Busy. Then ``done`` tells whether the blob is
+    there already, else ``offset`` how many bytes of it an earlier, broken-off writer left: write what follows them, or
+    ``restart()``. ``commit()`` checks, makes durable and shows the blob. Leaving without commit keeps the bytes for the
+    next writer.
+
+    Who reads the partial file while it is written may trust this: bytes of one inode never change. ``restart()`` begins
+    another one.
+
+    ``record`` is where a blob that was pulled through has its record: the blob becomes ordinary content when a writer
+    that was given it finds the blob there, so that no eviction takes it away before it is named.
     """
 
-    def __init__(self, path: str, digest: Digest, size: t.Optional[int], session: t.ContextManager[None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        digest: Digest,
+        size: t.Optional[int],
+        session: t.ContextManager[None],
+        *,
+        wait: bool = True,
+        record: str = "",
+    ) -> None:
         self.digest = digest
         self.size = size
         self.offset = 0
@@ -52,6 +74,8 @@ class BlobWriter:
         self._path = path
         self._partial = partial_path(path)
         self._session = session
+        self._wait = wait
+        self._record = record
         self._stack = contextlib.ExitStack()
         self._handle = -1
         self._hash = digest.hasher()
@@ -82,16 +106,20 @@ class BlobWriter:
                 f"content of {self.digest} has the wrong size", where=self._path, why=f"more than {self.size} bytes"
             )
         with os_errors(f"cannot write blob {self.digest}", self._path):
-            write_all(self._handle, data)
+            try:
+                write_all(self._handle, data)
+            except OSError:
+                self._step_back()
+                raise
         self._hash.update(data)
         self.offset += len(data)
 
     def restart(self) -> None:
         """Forget the bytes that are there and begin at the first."""
         self._require_open()
-        with os_errors(f"cannot write blob {self.digest}", self._path):
-            os.lseek(self._handle, 0, os.SEEK_SET)
-            os.ftruncate(self._handle, 0)
+        if os.fstat(self._handle).st_size:
+            with os_errors(f"cannot write blob {self.digest}", self._path):
+                self._begin_anew()
         self.offset = 0
         self._hash = self.digest.hasher()
 
@@ -103,13 +131,17 @@ class BlobWriter:
             os.unlink(self._partial)
         self._close()
 
+    def check(self) -> None:
+        """Raise DigestMismatch unless the bytes are the blob's, all of them."""
+        self._require_open()
+        check(self.digest, self.size, self._hash.hexdigest(), self.offset, self._path)
+
     def commit(self) -> None:
         """Check the bytes and make them the blob; wrong ones are thrown away with DigestMismatch."""
         if self.done:
             return
-        self._require_open()
         try:
-            check(self.digest, self.size, self._hash.hexdigest(), self.offset, self._path)
+            self.check()
         except DigestMismatch:
             self.discard()
             raise
@@ -123,24 +155,44 @@ class BlobWriter:
 
     def _enter(self, stack: contextlib.ExitStack) -> None:
         self.done = is_blob(self._path, self.size)
-        if self.done:
+        if self.done and not (self._record and os.path.exists(self._record)):
             return
-        make_directories(os.path.dirname(self._path))
-        self._handle = open_partial(self._partial)
+        try:
+            make_directories(os.path.dirname(self._path))
+            self._handle = open_partial(self._partial, wait=self._wait)
+        except BlockingIOError as error:
+            raise Busy(f"blob {self.digest} is being written", where=self._path) from error
+        except OSError as error:
+            if self.done and error.errno in READ_ONLY:
+                return
+            raise
         stack.callback(self._close)
         self.done = is_blob(self._path, self.size)
         if self.done:
-            self._drop_partial()
+            self._adopt()
             return
         self._take_up()
 
-    def _drop_partial(self) -> None:
+    def _adopt(self) -> None:
+        if self._record:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._record)
         os.unlink(self._partial)
         self._close()
 
+    def _begin_anew(self) -> None:
+        handle = open_anew(os.path.join(os.path.dirname(self._path), f".{self.digest.hex}.anew"), self._partial)
+        self._close()
+        self._handle = handle
+
+    def _step_back(self) -> None:
+        """Forget what a write that failed has written."""
+        os.ftruncate(self._handle, self.offset)
+        os.lseek(self._handle, self.offset, os.SEEK_SET)
+
     def _take_up(self) -> None:
         if self.size is not None and os.fstat(self._handle).st_size > self.size:
-            os.ftruncate(self._handle, 0)
+            self._begin_anew()
         while True:
             data = os.read(self._handle, CHUNK)
             if not data:

@@ -16,46 +16,64 @@ from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, VerifyingReader
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import os_errors, partial_path, remove_if_free
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import is_free, os_errors, remove_if_free
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import (
+    Incoming,
+    PulledRecords,
+    parse_digest,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_index import name_of
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import OwnContent
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor
 
 if t.TYPE_CHECKING:
     from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 
 
+_LEFTOVERS = (".partial", ".anew", ".broken")
+
+
 @dataclass(frozen=True)
 class Pruned:
-    """A blob, or the rest of a broken-off write of one, that nothing names."""
+    """A blob that nothing names; or what a broken-off write or a scrub left of one, which is partial."""
 
     digest: Digest
     size: int
     partial: bool = False
 
 
-def prune(layout: Layout, dry_run: bool) -> t.List[Pruned]:
-    """Remove what no name reaches; the caller keeps writers out."""
+def pinned(layout: Layout) -> t.Set[Digest]:
+    """What a name reaches, or a push keeps."""
     kept = {blob.digest for entry in layout.entries() for blob in layout.reachable(entry)}
+    OwnContent(layout).keep(kept)
+    return kept
+
+
+def prune(layout: Layout, dry_run: bool) -> t.List[Pruned]:
+    """Remove what no name reaches and what was not pulled through; the caller keeps sessions out."""
+    kept = pinned(layout)
+    records, incoming = PulledRecords(layout), Incoming(layout)
     result = []
     with os_errors("cannot prune the store", layout.path):
-        for digest, partial in _files(layout):
-            path = layout.blob_path(digest)
-            if partial:
-                path = partial_path(path)
-            elif digest in kept:
+        for digest, path in files(layout):
+            partial = os.path.basename(path) != digest.hex
+            if incoming.is_young(digest) if partial else digest in kept or records.has(digest):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 size = os.stat(path).st_size
-                if dry_run or remove_if_free(path):
+                if is_free(path) if dry_run else remove_if_free(path):
                     result.append(Pruned(digest, size, partial))
+        if not dry_run:
+            incoming.drop_stale()
+            OwnContent(layout).sweep()
     return result
 
 
 def verify(layout: Layout) -> t.List[str]:
     """What is wrong in the layout, a line each."""
     problems = []
-    for digest, partial in _files(layout):
-        if not partial:
+    for digest, path in files(layout):
+        if os.path.basename(path) == digest.hex:
             problems += _hash_problems(layout, digest)
     try:
         entries = layout.entries()
@@ -71,23 +89,19 @@ def missing(layout: Layout, top: Descriptor) -> t.List[Descriptor]:
     return [blob for blob in layout.reachable(top) if not layout.has(blob.digest, blob.size)]
 
 
-def _files(layout: Layout) -> t.List[t.Tuple[Digest, bool]]:
+def files(layout: Layout) -> t.List[t.Tuple[Digest, str]]:
+    """The blobs, and what writers and scrubs left of some, with their paths."""
     result = []
     root = os.path.join(layout.path, "blobs")
     for algorithm in sorted(os.listdir(root)) if os.path.isdir(root) else []:
-        for name in sorted(os.listdir(os.path.join(root, algorithm))):
-            partial = name.startswith(".") and name.endswith(".partial")
-            digest = _digest(algorithm, name[1 : -len(".partial")] if partial else name)
+        directory = os.path.join(root, algorithm)
+        for name in sorted(os.listdir(directory)):
+            stem, suffix = os.path.splitext(name)
+            leftover = name.startswith(".") and suffix in _LEFTOVERS
+            digest = parse_digest(algorithm, stem[1:] if leftover else name)
             if digest is not None:
-                result.append((digest, partial))
+                result.append((digest, os.path.join(directory, name)))
     return result
-
-
-def _digest(algorithm: str, hexadecimal: str) -> t.Optional[Digest]:
-    try:
-        return Digest(algorithm, hexadecimal)
-    except OciError:
-        return None
 
 
 def _hash_problems(layout: Layout, digest: Digest) -> t.List[str]:
