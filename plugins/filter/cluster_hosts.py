@@ -9,6 +9,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 DOCUMENTATION = r"""
 name: cluster_hosts
@@ -17,6 +19,9 @@ version_added: 0.1.0
 description:
   - Knows the group names of this collection, of kubespray, of k3s-ansible and of sealer, and lists each host once,
     in the order of the inventory.
+  - Where the variables C(sealer_control_plane_group), C(sealer_worker_group) and C(sealer_registry_group) are set, they
+    name the groups instead. In C(hosts) of a play Ansible knows extra variables and those of the play only, not those
+    of the inventory, so give them with C(-e).
   - A host that is a control plane is never a worker as well.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -38,7 +43,8 @@ options:
     choices: [control_plane, worker, registry, cluster, schedulable, all]
   group_name:
     description:
-      - Name of the group to look at instead of the known names. Only for V(control_plane), V(worker), V(registry).
+      - Name of the group to look at instead of the known names and of the variable. Only for V(control_plane),
+        V(worker), V(registry).
     type: str
 """
 
@@ -68,36 +74,46 @@ GROUPS = {
 KINDS = ("control_plane", "worker", "registry", "cluster", "schedulable", "all")
 
 Groups = t.Mapping[str, t.Sequence[str]]
+Names = t.Mapping[str, str]
 
 
-def _in_groups(groups: Groups, kind: str, group_name: str | None) -> list[str]:
-    names = (group_name,) if group_name else GROUPS[kind]
-    return list(dict.fromkeys(str(host) for name in names for host in groups.get(name) or ()))
+def _in_groups(groups: Groups, kind: str, names: Names) -> list[str]:
+    wanted = (names[kind],) if names.get(kind) else GROUPS[kind]
+    return list(dict.fromkeys(str(host) for name in wanted for host in groups.get(name) or ()))
 
 
-def cluster_hosts(groups: Groups, kind: str, group_name: str | None = None) -> list[str]:
-    """Hosts of one kind."""
+def cluster_hosts(groups: Groups, kind: str, names: Names) -> list[str]:
+    """Hosts of one kind. `names` holds the groups to look at instead of the known ones, by kind."""
+    control_planes = _in_groups(groups, "control_plane", names)
+    if kind == "control_plane":
+        return control_planes
+    registries = _in_groups(groups, "registry", names)
+    if kind == "registry":
+        return registries or control_planes
+    workers = _in_groups(groups, "worker", names)
+    if kind == "schedulable":
+        return workers or control_planes
+    if kind == "worker":
+        return [host for host in workers if host not in control_planes]
+    return list(dict.fromkeys([*control_planes, *workers, *(registries if kind == "all" else [])]))
+
+
+@pass_context
+def _filter(context: Context, groups: Groups, kind: str, group_name: str | None = None) -> list[str]:
     if not isinstance(groups, t.Mapping):
         raise AnsibleFilterError("cluster_hosts wants the variable 'groups', and was given something else")
     if kind not in KINDS:
         raise AnsibleFilterError(f"cluster_hosts knows no kind {kind!r}; there are {', '.join(KINDS)}")
     if group_name and kind not in GROUPS:
         raise AnsibleFilterError(f"cluster_hosts: a group name does not go with kind {kind!r}")
-    if kind in ("control_plane", "registry"):
-        found = _in_groups(groups, kind, group_name)
-        return found or ([] if kind == "control_plane" else _in_groups(groups, "control_plane", None))
-    control_planes = _in_groups(groups, "control_plane", None)
-    workers = _in_groups(groups, "worker", group_name)
-    if kind == "schedulable":
-        return workers or control_planes
-    if kind == "worker":
-        return [host for host in workers if host not in control_planes]
-    more = _in_groups(groups, "registry", None) if kind == "all" else []
-    return list(dict.fromkeys([*control_planes, *workers, *more]))
+    names = {one: context.resolve_or_missing(f"sealer_{one}_group") for one in GROUPS}
+    if group_name:
+        names[kind] = group_name
+    return cluster_hosts(groups, kind, {one: name for one, name in names.items() if isinstance(name, str)})
 
 
 class FilterModule:
     """Filters of this file."""
 
     def filters(self) -> dict[str, t.Callable[..., list[str]]]:
-        return {"cluster_hosts": cluster_hosts}
+        return {"cluster_hosts": _filter}

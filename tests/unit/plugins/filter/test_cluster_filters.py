@@ -10,10 +10,11 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.sealer.cluster.plugins.filter.cluster_hosts import cluster_hosts
+from ansible_collections.sealer.cluster.plugins.filter.cluster_hosts import FilterModule, cluster_hosts
 from ansible_collections.sealer.cluster.plugins.filter.merge_documents import merge_documents
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 
 OURS = {"kube_control_plane": ["c1"], "kube_node": ["c1", "w1", "w2"], "sealer_registry": ["r1"]}
 JSON = st.recursive(
@@ -42,19 +43,45 @@ DOCUMENTS = st.dictionaries(st.text(max_size=2), JSON, max_size=4)
     ],
 )
 def test_kinds_of_hosts(groups: t.Dict[str, t.List[str]], kind: str, expected: t.List[str]) -> None:
-    assert cluster_hosts(groups, kind) == expected
+    assert cluster_hosts(groups, kind, {}) == expected
+
+
+def asked(question: str, **variables: t.Any) -> str:
+    """What a template with this question gives."""
+    environment = Environment(autoescape=True)
+    environment.filters.update(FilterModule().filters())
+    return environment.from_string("{{ (groups | cluster_hosts(" + question + ")) | join(' ') }}").render(variables)
 
 
 def test_a_group_of_ones_own() -> None:
     groups = {"edge": ["e1"], "kube_node": ["w1"], "kube_control_plane": ["c1"]}
-    assert cluster_hosts(groups, "worker", "edge") == ["e1"]
-    assert cluster_hosts(groups, "worker", "") == ["w1"]
+    assert asked("'worker', 'edge'", groups=groups) == "e1"
+    assert asked("'worker', ''", groups=groups) == "w1"
 
 
-@pytest.mark.parametrize(("kind", "group"), [("workers", None), ("cluster", "edge")])
-def test_wrong_questions(kind: str, group: t.Optional[str]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("control_plane", "b1"),
+        ("worker", "e1"),
+        ("schedulable", "b1 e1"),
+        ("registry", "b1"),
+        ("cluster", "b1 e1"),
+        ("all", "b1 e1"),
+    ],
+)
+def test_groups_that_variables_name(kind: str, expected: str) -> None:
+    groups = {"bosses": ["b1"], "edge": ["b1", "e1"], "kube_node": ["w1"], "kube_control_plane": ["c1"]}
+    names = {"sealer_control_plane_group": "bosses", "sealer_worker_group": "edge", "sealer_registry_group": ""}
+    assert asked(f"'{kind}'", groups=groups, **names) == expected
+
+
+@pytest.mark.parametrize("question", ["'workers'", "'cluster', 'edge'"])
+def test_wrong_questions(question: str) -> None:
     with pytest.raises(AnsibleFilterError):
-        cluster_hosts(OURS, kind, group)
+        asked(question, groups=OURS)
+    with pytest.raises(AnsibleFilterError):
+        asked("'worker'", groups=["c1"])
 
 
 @pytest.mark.parametrize(
