@@ -41,6 +41,12 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  users:
+    description: System users for services, with a group of the same name; nobody can log in as them.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   files:
     description: Files, owned by the user who runs the module.
     type: list
@@ -59,6 +65,10 @@ options:
         description: Its mode, in octal digits.
         type: str
         default: '0644'
+      group:
+        description: Its group, by name; that of the user who runs the module unless set.
+        type: str
+        version_added: 0.2.0
       sensitive:
         description:
           - Keep the content out of results and diffs.
@@ -109,6 +119,12 @@ options:
         description: Mode it is made with, in octal digits.
         type: str
         default: '0755'
+      user:
+        description:
+          - A user who gets the directory with all that is in it, where it is not the user's already.
+          - Undoing gives back what is not removed.
+        type: str
+        version_added: 0.2.0
   keep_state:
     description: With O(state=absent), leave the data in O(state_directories) where it is.
     type: bool
@@ -148,6 +164,12 @@ options:
         type: list
         elements: str
         default: []
+      reload_on:
+        description: Paths of files and links; the unit is reloaded when one of them changed, unless it is restarted.
+        type: list
+        elements: str
+        default: []
+        version_added: 0.2.0
   wait_url:
     description: URL that has to answer with status 200 in the end.
     type: str
@@ -201,6 +223,13 @@ restarted:
   type: list
   elements: str
   sample: [hello.service]
+reloaded:
+  description: Units that were reloaded, or would be.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+  version_added: 0.2.0
 """
 
 import contextlib
@@ -218,11 +247,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_stewa
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 _PLACE = {"path": {"type": "str", "required": True}}
-_DIRECTORY = {**_PLACE, "mode": {"type": "str", "default": "0755"}}
+_DIRECTORY = {**_PLACE, "mode": {"type": "str", "default": "0755"}, "user": {"type": "str"}}
 _FILE = {
     **_PLACE,
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
+    "group": {"type": "str"},
     "sensitive": {"type": "bool", "default": False},
 }
 _UNIT = {
@@ -230,6 +260,7 @@ _UNIT = {
     "enabled": {"type": "bool", "default": True},
     "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
     "restart_on": {"type": "list", "elements": "str", "default": []},
+    "reload_on": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -240,6 +271,7 @@ def _list_of(options: Json) -> Json:
 ARGUMENT_SPEC: Json = {
     "owner": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "users": {"type": "list", "elements": "str", "default": []},
     "files": _list_of(_FILE),
     "links": _list_of({**_PLACE, "target": {"type": "str", "required": True}}),
     "directories": _list_of({**_PLACE, "mode": {"type": "str"}}),
@@ -299,7 +331,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for warning in host.warnings:
         module.warn(warning)
-    module.exit_json(changed=outcome.changed, diff=outcome.diff, restarted=outcome.restarted)
+    done = {"restarted": outcome.restarted, "reloaded": outcome.reloaded}
+    module.exit_json(changed=outcome.changed, diff=outcome.diff, **done)
 
 
 if __name__ == "__main__":

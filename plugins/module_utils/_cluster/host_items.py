@@ -13,7 +13,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_files, host_sysctl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_accounts, host_files, host_sysctl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host, Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import Node
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Key
@@ -64,20 +64,22 @@ class FileItem(Item):
     content: bytes
     mode: int = 0o644
     sensitive: bool = False
+    group: str = ""
     kind = host_files.FILE
 
-    @property
-    def node(self) -> Node:
-        return Node(host_files.FILE, content=self.content, mode=self.mode, uid=os.geteuid(), gid=os.getegid())
+    def node(self, gid: t.Optional[int] = None) -> Node:
+        """The file as it is wanted."""
+        gid = os.getegid() if gid is None else gid
+        return Node(host_files.FILE, content=self.content, mode=self.mode, uid=os.geteuid(), gid=gid)
 
     def met(self, host: Host) -> bool:
-        return host_files.look(host.at(self.name)).same(self.node)
+        return host_files.look(host.at(self.name)).same(self._now_wanted(host))
 
     def before(self, host: Host) -> Json:
         return host_files.keepable(self.name, host_files.look(host.at(self.name)))
 
     def mark(self) -> str:
-        return self.node.mark
+        return self.node().mark
 
     def change(self, host: Host) -> Change:
         now = host_files.look(host.at(self.name))
@@ -86,14 +88,21 @@ class FileItem(Item):
             told(self.name, now, "content not shown" if self.sensitive else ""),
             told(
                 self.name,
-                self.node,
+                self._now_wanted(host),
                 ("content not shown" if same else "other content, not shown") if self.sensitive else "",
+                self.group,
             ),
             self.name,
         )
 
     def apply(self, host: Host) -> None:
-        host_files.place(host.at(self.name), self.node)
+        gid = host_accounts.require_group(host, self.group, self.name) if self.group else None
+        host_files.place(host.at(self.name), self.node(gid))
+
+    def _now_wanted(self, host: Host) -> Node:
+        """A group that is to be made yet has no number, and no file is of it."""
+        gid = host_accounts.group_id(host, self.group) if self.group else os.getegid()
+        return self.node(-1 if gid is None else gid)
 
 
 @dataclass(frozen=True)
@@ -206,6 +215,69 @@ class StateItem(Item):
 
 
 @dataclass(frozen=True)
+class UserItem(Item):
+    """A system user for services."""
+
+    name: str
+    kind = host_accounts.USER
+
+    def met(self, host: Host) -> bool:
+        return host_accounts.user_ids(host, self.name) is not None
+
+    def before(self, host: Host) -> Json:
+        return {"found": self.met(host)}
+
+    def mark(self) -> str:
+        return "found"
+
+    def change(self, host: Host) -> Change:
+        del host
+        return Change("", f"user {self.name}")
+
+    def apply(self, host: Host) -> None:
+        if not self.met(host):
+            host_accounts.add_user(host, self.name)
+
+
+@dataclass(frozen=True)
+class OwnedItem(Item):
+    """A directory that belongs to a user with all that is in it when it is given; what comes later is not looked at."""
+
+    name: str
+    user: str
+    kind = host_accounts.OWNED
+
+    def met(self, host: Host) -> bool:
+        ids = host_accounts.user_ids(host, self.user)
+        return ids is not None and self._ids(host) == ids
+
+    def before(self, host: Host) -> Json:
+        uid, gid = self._ids(host) or (os.geteuid(), os.getegid())
+        return {"uid": uid, "gid": gid}
+
+    def mark(self) -> str:
+        return self.user
+
+    def change(self, host: Host) -> Change:
+        now = self._ids(host)
+        after = f"directory {self.name} and all in it of user {self.user}"
+        return Change("" if now is None else host_accounts.told_owned(self.name, now), after)
+
+    def apply(self, host: Host) -> None:
+        ids = host_accounts.user_ids(host, self.user)
+        if ids is None:
+            raise ClusterError(f"there is no user {self.user}", where=self.name, fix="Make it, or name another one")
+        host_accounts.give(host.at(self.name), ids)
+
+    def _ids(self, host: Host) -> t.Optional[host_accounts.Ids]:
+        path = host.at(self.name)
+        if not os.path.isdir(path):
+            return None
+        found = os.lstat(path)
+        return found.st_uid, found.st_gid
+
+
+@dataclass(frozen=True)
 class SysctlItem(Item):
     """A kernel parameter."""
 
@@ -255,13 +327,13 @@ class ModuleItem(Item):
         host_sysctl.load_module(host, self.name)
 
 
-def told(path: str, node: Node, instead: str = "") -> str:
+def told(path: str, node: Node, instead: str = "", group: str = "") -> str:
     """How a state of a path reads in a diff."""
     if node.kind == host_files.ABSENT:
         return ""
     if node.kind == host_files.LINK:
         return f"link {path} -> {node.target}"
-    head = f"{node.kind} {path} mode {node.mode:04o} owner {node.uid}:{node.gid}"
+    head = f"{node.kind} {path} mode {node.mode:04o} owner {node.uid}:{group or node.gid}"
     if node.kind != host_files.FILE:
         return head
     content = instead or node.content.decode("utf-8", errors="backslashreplace").rstrip("\n")

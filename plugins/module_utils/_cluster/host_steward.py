@@ -13,7 +13,7 @@ import os
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_files, host_units
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_accounts, host_files, host_units
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host, diff_of
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import DirectoryItem, Item
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal, Record
@@ -28,8 +28,8 @@ _REPLACED = (host_files.FILE, host_files.LINK)
 
 
 def _apply_order(item: Item) -> t.Tuple[int, str]:
-    """Modules first, as they bring kernel parameters; then directories, parents before children; then the rest."""
-    if item.kind == "module":
+    """Modules and users first, as others need what they bring; then directories, parents before children; then the rest."""
+    if item.kind in ("module", host_accounts.USER):
         return 0, ""
     return (1, item.name) if item.kind in _DIRECTORIES else (2, "")
 
@@ -40,6 +40,7 @@ class Outcome:
 
     changes: t.List[Change] = field(default_factory=list)
     restarted: t.List[str] = field(default_factory=list)
+    reloaded: t.List[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
@@ -71,13 +72,13 @@ class Steward:
         paths = [change.path for change in changes if change.path]
         paths += [record.name for record in stale if record.kind in _REPLACED]
         plans = [
-            host_units.plan(unit, state, paths, self._restart_due(unit.name))
-            for unit, (_name, state) in zip(units, before)
+            host_units.plan(unit, state, paths, self._due(unit.name)) for unit, (_name, state) in zip(units, before)
         ]
         if not self._host.check:
             self._write_units_ahead(plans)
         outcome = Outcome(changes + self._undo(stale) + [plan.change for plan in plans if plan.steps])
-        outcome.restarted = [plan.unit.name for plan in plans if "restart" in plan.steps]
+        outcome.restarted = [plan.unit.name for plan in plans if host_units.RESTART in plan.steps]
+        outcome.reloaded = [plan.unit.name for plan in plans if host_units.RELOAD in plan.steps]
         if not self._host.check:
             for item in pending:
                 self._apply(item)
@@ -184,9 +185,9 @@ class Steward:
                 record.written.append(item.mark())
         self._journal.save()
 
-    def _restart_due(self, name: str) -> bool:
+    def _due(self, name: str) -> t.Sequence[str]:
         record = self._journal.find(self._owner, (host_units.KIND, name))
-        return record is not None and host_units.RESTART_DUE in record.written
+        return () if record is None else record.written
 
     def _write_units_ahead(self, plans: t.Sequence[UnitPlan]) -> None:
         for plan in plans:
@@ -194,8 +195,7 @@ class Steward:
             if record is None:
                 record = Record(host_units.KIND, plan.unit.name, plan.now.to_json())
                 self._journal.put(self._owner, record)
-            if "restart" in plan.steps:
-                record.written = [host_units.RESTART_DUE]
+            record.written += [step for step in (host_units.RESTART, host_units.RELOAD) if step in plan.steps]
         self._journal.save()
 
     def _apply(self, item: Item) -> None:

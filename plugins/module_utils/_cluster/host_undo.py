@@ -13,7 +13,12 @@ import os
 import shutil
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_files, host_sysctl, links
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    host_accounts,
+    host_files,
+    host_sysctl,
+    links,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import Node
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import told
@@ -51,7 +56,7 @@ def _undo_path(host: Host, record: Record) -> t.Optional[Change]:
     _note_gone(host, record, before)
     if not host.check:
         host_files.place(path, before, keep_time=True)
-    hidden = "content not shown" if now.kind == host_files.FILE and now.mode & 0o077 == 0 else ""
+    hidden = "content not shown" if now.kind == host_files.FILE and now.mode & 0o007 == 0 else ""
     return Change(
         told(record.name, now, hidden), told(record.name, before, hidden and "previous content, not shown"), record.name
     )
@@ -176,4 +181,6 @@ _UNDO: t.Dict[str, Undo] = {
     "state": _undo_state,
     "sysctl": _undo_sysctl,
     "module": _undo_module,
+    host_accounts.USER: host_accounts.undo_user,
+    host_accounts.OWNED: host_accounts.undo_owned,
 }

@@ -17,7 +17,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journ
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 KIND = "unit"
-RESTART_DUE = "restart"
+RESTART, RELOAD = "restart", "reload"
 UNIT_PLACES = (
     "/etc/systemd/system/",
     "/run/systemd/system/",
@@ -37,6 +37,7 @@ class Unit:
     enabled: bool = True
     running: bool = True
     restart_on: t.Sequence[str] = ()
+    reload_on: t.Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class UnitPlan:
     @property
     def change(self) -> Change:
         after = UnitState(True, self.unit.running, self.unit.enabled).told(self.unit.name)
-        restarted = " (restarted)" if "restart" in self.steps else ""
-        return Change(self.now.told(self.unit.name), after + restarted)
+        again = next((f" ({step}ed)" for step in (RESTART, RELOAD) if step in self.steps), "")
+        return Change(self.now.told(self.unit.name), after + again)
 
 
 def read(host: Host, name: str) -> UnitState:
@@ -95,15 +96,17 @@ def read(host: Host, name: str) -> UnitState:
     )
 
 
-def plan(unit: Unit, now: UnitState, changed: t.Collection[str], due: bool) -> UnitPlan:
-    """What has to be done when these paths change; `due` when an earlier run did not come to the restart."""
+def plan(unit: Unit, now: UnitState, changed: t.Collection[str], due: t.Collection[str]) -> UnitPlan:
+    """What has to be done when these paths change; `due` are the steps that an earlier run did not come to."""
     steps = []
     if unit.enabled != now.enabled:
         steps.append("enable" if unit.enabled else "disable")
     if unit.running and not now.running:
         steps.append("start")
-    elif unit.running and (due or any(path in changed for path in unit.restart_on)):
-        steps.append("restart")
+    elif unit.running and (RESTART in due or any(path in changed for path in unit.restart_on)):
+        steps.append(RESTART)
+    elif unit.running and (RELOAD in due or any(path in changed for path in unit.reload_on)):
+        steps.append(RELOAD)
     elif now.running and not unit.running:
         steps.append("stop")
     return UnitPlan(unit, now, steps)

@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 
 _OWNER = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _MODULE = re.compile(r"[A-Za-z0-9_-]+")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|timer|mount|path|target|slice)")
 _HEADER = "# Written by the Ansible collection sealer.cluster for {owner}.\n"
 
@@ -35,7 +36,10 @@ def wanted_items(owner: str, params: Json) -> t.List[host_items.Item]:
         host_items.DirectoryItem(_path(item["path"]), _mode(item) if item["mode"] else None)
         for item in params["directories"]
     ]
+    items += [host_items.UserItem(_user(name)) for name in params["users"]]
     items += [host_items.StateItem(_path(item["path"]), _mode(item)) for item in params["state_directories"]]
+    given = [(item["path"], item["user"]) for item in params["state_directories"] if item["user"]]
+    items += [host_items.OwnedItem(path, _user(user)) for path, user in given]
     items += [_file(item) for item in params["files"]]
     items += [host_items.LinkItem(_path(item["path"]), str(item["target"])) for item in params["links"]]
     sysctls = {name: _value(name, value) for name, value in sorted(params["sysctls"].items())}
@@ -57,7 +61,8 @@ def wanted_units(params: Json) -> t.List[Unit]:
                 f"{item['name']!r} is not the name of a unit", fix="Give it whole, as in containerd.service"
             )
         running = item["state"] == "started"
-        units.append(Unit(item["name"], item["enabled"], running, [_path(path) for path in item["restart_on"]]))
+        restart_on, reload_on = ([_path(path) for path in item[option]] for option in ("restart_on", "reload_on"))
+        units.append(Unit(item["name"], item["enabled"], running, restart_on, reload_on))
     return units
 
 
@@ -74,7 +79,14 @@ def _file(item: Json) -> host_items.FileItem:
             where=path,
             why=f"{len(content)} bytes, at most {KEPT_BYTES}",
         )
-    return host_items.FileItem(path, content, _mode(item), bool(item["sensitive"]))
+    group = _user(item["group"]) if item["group"] else ""
+    return host_items.FileItem(path, content, _mode(item), bool(item["sensitive"]), group)
+
+
+def _user(name: str) -> str:
+    if not _USER.fullmatch(name):
+        raise ClusterError(f"{name!r} is not the name of a user or group")
+    return name
 
 
 def _module(name: str) -> host_items.ModuleItem:

@@ -23,8 +23,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items
     Item,
     LinkItem,
     ModuleItem,
+    OwnedItem,
     StateItem,
     SysctlItem,
+    UserItem,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Outcome, Steward
@@ -35,11 +37,16 @@ from hypothesis import strategies as st
 
 UNIT_FILE = "/etc/systemd/system/x.service"
 DROP_IN = "/etc/systemd/system/x.service.d/10.conf"
-MUTATORS = ("replace", "mkdir", "rmdir", "unlink", "symlink", "chmod")
+MUTATORS = ("replace", "mkdir", "rmdir", "unlink", "symlink", "chmod", "lchown")
+
+
+MIRROR = 63_000
 
 
 class Systemd:
-    """A systemd that knows the unit files below a root, and what was started and enabled (kept in files there)."""
+    """A host's programs: a systemd that knows the unit files below a root, and what was started and enabled (kept in
+    files there), and the users, who are files too.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -52,6 +59,8 @@ class Systemd:
         self.calls.append(list(command))
         if command[0] in ("modprobe", "journalctl"):
             return Completed(1, "", "not here")
+        if command[0] in ("getent", "useradd", "userdel"):
+            return self._account(command[0], command[-1], self.root / "etc" / f"account-{command[-1]}")
         verb, name = command[1], command[-1]
         if verb == "show":
             return Completed(0, self._shown(name), "")
@@ -66,10 +75,22 @@ class Systemd:
         load = "loaded" if found else "not-found"
         return f"LoadState={load}\nActiveState={active}\nUnitFileState={enabled}\nNeedDaemonReload=no\n"
 
+    @staticmethod
+    def _account(program: str, name: str, account: Path) -> Completed:
+        if program == "useradd":
+            account.touch()
+        elif program == "userdel":
+            account.unlink()
+        elif not account.exists():
+            return Completed(2, "", "")
+        return Completed(0, f"{name}:x:{MIRROR}:{MIRROR}::/:/x\n", "")
+
     def _set(self, verb: str, name: str) -> None:
         state = "enabled" if verb in ("enable", "disable") else "active"
         path = self.flag(name, state)
-        if verb in ("enable", "start", "restart"):
+        if verb == "reload":
+            (self.root / "fake/reloaded").touch()
+        elif verb in ("enable", "start", "restart"):
             path.parent.mkdir(exist_ok=True)
             path.touch()
         else:
@@ -116,7 +137,8 @@ def snapshot(root: Path) -> dict[str, tuple[t.Any, ...]]:
         content: t.Any = os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else None
         mode = None if path.is_symlink() else stat.S_IMODE(status.st_mode)
         when = status.st_mtime_ns if path.is_file() and not path.is_symlink() and "/proc/" not in str(path) else None
-        found[str(path.relative_to(root))] = (stat.S_IFMT(status.st_mode), mode, content, when)
+        owner = (status.st_uid, status.st_gid)
+        found[str(path.relative_to(root))] = (stat.S_IFMT(status.st_mode), mode, content, when, owner)
     return found
 
 
@@ -135,6 +157,10 @@ def items(text: str = "one") -> list[Item]:
         SysctlItem("net.ipv4.ip_forward", "1"),
         SysctlItem("net.ipv4.other", "1 2"),
         ModuleItem("overlay"),
+        UserItem("mirror"),
+        FileItem("/etc/shared", b"a secret", 0o640, sensitive=True, group="mirror"),
+        OwnedItem("/data/mine", "mirror"),
+        OwnedItem("/data/new", "mirror"),
     ]
 
 
@@ -228,6 +254,82 @@ def test_what_others_changed_since_is_left(root: Path) -> None:
     told = "\n".join(host.warnings)
     for name in ("/etc/motd was changed", "/etc/link was removed", "ip_forward was set to '2'", "/etc/deep/er is left"):
         assert name in told
+
+
+def owners(root: Path, *names: str) -> set[tuple[int, int]]:
+    return {(found.st_uid, found.st_gid) for found in ((root / name).lstat() for name in names)}
+
+
+def test_users_and_what_is_theirs(root: Path) -> None:
+    (root / "data/mine/link").symlink_to("/etc")
+    done, _systemd = apply(root)
+    assert "a secret" not in str(done.diff)
+    assert owners(root, "data/mine", "data/mine/file", "data/mine/link", "data/new") == {(MIRROR, MIRROR)}
+    assert owners(root, "etc/shared") == {(os.geteuid(), MIRROR)}
+    (root / "data/mine/theirs").write_text("")
+    assert not apply(root)[0].changed
+    _outcome, host = take_back(root, check=True)
+    assert "a secret" not in str(_outcome.diff)
+    os.chown(root / "data/mine", 1, 1)
+    _outcome, host = take_back(root)
+    assert host.warnings == ["/data/mine was given to another user since, and is left so"]
+    assert not (root / "etc/account-mirror").exists()
+
+
+def test_a_user_that_was_there_stays(root: Path) -> None:
+    (root / "etc/account-mirror").touch()
+    apply(root)
+    take_back(root)
+    assert (root / "etc/account-mirror").exists()
+
+
+@pytest.mark.parametrize("item", [FileItem("/etc/n", b"", group="nobody-here"), OwnedItem("/data", "nobody-here")])
+def test_users_that_are_not_there_are_named(root: Path, item: Item) -> None:
+    with pytest.raises(ClusterError, match="there is no (group|user) nobody-here"):
+        steward(root)[0].present([item])
+
+
+@pytest.mark.parametrize(
+    ("changed", "steps"),
+    [
+        ("/etc/reload", ["reload"]),
+        ("/etc/restart", ["restart"]),
+        ("/etc/reload /etc/restart", ["restart"]),
+        ("/etc/other", []),
+    ],
+)
+def test_reload_or_restart(root: Path, changed: str, steps: list[str]) -> None:
+    units = [Unit("x.service", restart_on=["/etc/restart"], reload_on=["/etc/reload"])]
+    names = ["/etc/reload", "/etc/restart", "/etc/other"]
+    steward(root)[0].present([FileItem(UNIT_FILE, b""), *(FileItem(name, b"1") for name in names)], units)
+    wanted = [FileItem(UNIT_FILE, b""), *(FileItem(name, b"2" if name in changed else b"1") for name in names)]
+    who, _host, systemd = steward(root)
+    outcome = who.present(wanted, units)
+    assert [verb for verb in systemd.verbs() if verb != "daemon-reload"] == steps
+    assert (outcome.reloaded, outcome.restarted) == tuple(
+        ["x.service"] if step in steps else [] for step in ("reload", "restart")
+    )
+    assert [f"({step}ed)" in outcome.diff["after"] for step in steps] == [True] * len(steps)
+
+
+def test_a_reload_that_was_not_come_to_is_made_up_for(root: Path) -> None:
+    units = [Unit("x.service", reload_on=["/etc/n"])]
+
+    def wanted(text: bytes) -> list[Item]:
+        return [FileItem(UNIT_FILE, b""), FileItem("/etc/n", text)]
+
+    steward(root)[0].present(wanted(b"1"), units)
+    changes, killed = 0, True
+    while killed:
+        killed = _kill_at(changes, root, lambda: steward(root)[0].present(wanted(b"2"), units))
+        who, _host, systemd = steward(root)
+        who.present(wanted(b"2"), units)
+        assert not killed or "reload" in systemd.verbs() or (root / "fake/reloaded").exists()
+        (root / "fake/reloaded").unlink(missing_ok=True)
+        steward(root)[0].present(wanted(b"1"), units)
+        (root / "fake/reloaded").unlink(missing_ok=True)
+        changes += 1
+    assert changes > 3
 
 
 def test_keep_state(root: Path) -> None:

@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_wante
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 NOTHING: dict[str, t.Any] = {
+    "users": [],
     "files": [],
     "links": [],
     "directories": [],
@@ -37,11 +38,11 @@ def params(**given: t.Any) -> dict[str, t.Any]:
 
 
 def file(**given: t.Any) -> dict[str, t.Any]:
-    return {"path": "/etc/x", "content": "x", "mode": "0644", "sensitive": False, **given}
+    return {"path": "/etc/x", "content": "x", "mode": "0644", "sensitive": False, "group": None, **given}
 
 
 def unit(name: str, state: str = "started", restart_on: t.Sequence[str] = ()) -> dict[str, t.Any]:
-    return {"name": name, "state": state, "enabled": True, "restart_on": restart_on}
+    return {"name": name, "state": state, "enabled": True, "restart_on": restart_on, "reload_on": ["/y"]}
 
 
 def test_kernel_settings_last_beyond_a_restart() -> None:
@@ -65,6 +66,10 @@ def test_kernel_settings_last_beyond_a_restart() -> None:
         (params(sysctls={"a": True}), "cannot be True"),
         (params(sysctls={"a": "1\n2"}), "cannot be"),
         (params(kernel_modules=["a b"]), "not the name of a kernel module"),
+        (params(users=["root:0"]), "not the name of a user"),
+        (params(users=["-x"]), "not the name of a user"),
+        (params(files=[file(group="a b")]), "not the name of a user or group"),
+        (params(state_directories=[{"path": "/x", "mode": "0755", "user": "X"}]), "not the name of a user"),
         (params(kernel_modules=["../x"]), "not the name of a kernel module"),
     ],
 )
@@ -81,7 +86,7 @@ def test_owners_are_names(owner: str) -> None:
 
 def test_units() -> None:
     (found,) = wanted_units(params(units=[unit("a@b.service", "stopped", ["/x"])]))
-    assert (found.name, found.running, found.restart_on) == ("a@b.service", False, ["/x"])
+    assert (found.name, found.running, found.restart_on, found.reload_on) == ("a@b.service", False, ["/x"], ["/y"])
     with pytest.raises(ClusterError, match="not the name of a unit"):
         wanted_units(params(units=[unit("containerd")]))
 
