@@ -1,0 +1,64 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A process of gunicorn's that serves with our loop.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import traceback
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import Service
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.loop import Loop
+
+GUNICORN_IMPORT_ERROR: t.Optional[str] = None
+
+DESCRIPTORS_KEPT = 512
+"""Descriptors that are not for clients: blobs that are being sent, upstreams, the program's own."""
+
+try:
+    from gunicorn.workers.base import Worker as BaseWorker
+except ImportError:
+    GUNICORN_IMPORT_ERROR = traceback.format_exc()
+else:
+
+    class Worker(BaseWorker):
+        """Gunicorn gives sockets, settings and signals; ``app`` is server.Server."""
+
+        _loop: t.Optional[Loop] = None
+
+        def run(self) -> None:
+            """Serve until told to end."""
+            service = Service(self.wsgi, self.cfg, self.app.tls, self.log.error_log, self._told, lambda: self.alive)
+            loop = self._loop = Loop(self.sockets, service, self.cfg.threads, most_connections())
+            loop.start()
+            while self.alive and self.ppid == os.getppid():
+                if loop.watch():
+                    self.notify()
+            self.alive = False
+            loop.drain(self.cfg.graceful_timeout - 1, self.notify)
+            getattr(self.wsgi, "close", lambda: None)()
+
+        def handle_exit(self, sig: int, frame: t.Any) -> None:
+            """End when what runs has ended."""
+            super().handle_exit(sig, frame)
+            if self._loop is not None:
+                self._loop.stir()
+
+        def _told(self, exchange: Exchange, sent: int, complete: bool) -> None:
+            if self.cfg.accesslog:
+                self.log.exchange(exchange, sent, complete)
+
+
+def most_connections() -> int:
+    """How many clients a process can hold, after it has asked for as many descriptors as it may have."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(hard // 2, hard - DESCRIPTORS_KEPT)
