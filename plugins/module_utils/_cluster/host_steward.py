@@ -28,7 +28,7 @@ _REPLACED = (host_files.FILE, host_files.LINK)
 
 
 def _apply_order(item: Item) -> t.Tuple[int, str]:
-    """Modules and users first, as others need what they bring; then directories, parents before children; then the rest."""
+    """Modules and users first, as others need them; then directories, parents before children; then the rest."""
     if item.kind in ("module", host_accounts.USER):
         return 0, ""
     return (1, item.name) if item.kind in _DIRECTORIES else (2, "")

@@ -35,7 +35,10 @@ def os_errors(what: str, where: str) -> t.Iterator[None]:
 
 
 def make_directories(path: str) -> None:
-    """Make the directory and those above it; the ones made are open to every reader whatever the umask."""
+    """Make the directory and those above it; the ones made are open to every reader whatever the umask.
+
+    What root makes in another user's directory belongs to that user, who is to write there as well.
+    """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)
@@ -44,6 +47,9 @@ def make_directories(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, DIRECTORY_MODE)
         os.chmod(path, DIRECTORY_MODE)
+        above = os.stat(parent)
+        if os.geteuid() == 0 and above.st_uid != 0:
+            os.chown(path, above.st_uid, above.st_gid, follow_symlinks=False)
 
 
 def sync_directory(path: str) -> None:
