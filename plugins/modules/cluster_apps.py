@@ -120,7 +120,7 @@ def main() -> None:
             params["description"],
             rootfs=params["rootfs"],
             image_digest=params["image_digest"],
-            env={name: str(value) for name, value in params["env"].items()},
+            env=apps_plan.environment("env", params["env"]),
             launch=params["launch"],
         )
         launcher = Launcher(
@@ -133,7 +133,7 @@ def main() -> None:
         outcome = launcher.launch(steps)
         if params["wait"] and not module.check_mode:
             launcher.wait(params["nodes"])
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(outcome.launched),

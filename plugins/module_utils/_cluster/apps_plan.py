@@ -20,7 +20,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile i
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 SCHEMA_VERSION = 1
-_CLUSTER_COMMANDS = "cluster"
+# No application can be called so: their names hold no blanks.
+_IMAGE_COMMANDS = "cluster image"
+_CHUNK = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +65,7 @@ def plan(
         directory = os.path.join(rootfs, item["path"])
         environ = {**common, **item["env"], **env}
         steps += _steps(name, item["cmds"], directory, environ, tree_digest(directory))
-    return steps + _steps(_CLUSTER_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
+    return steps + _steps(_IMAGE_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
 
 
 def _steps(
@@ -96,15 +98,33 @@ def tree_digest(directory: str) -> str:
     total = hashlib.sha256()
     for place, children, files in os.walk(directory):
         children.sort()
-        for name in sorted(files):
+        linked = [name for name in children if os.path.islink(os.path.join(place, name))]
+        for name in sorted(files + linked):
             path = os.path.join(place, name)
             total.update(os.path.relpath(path, directory).encode("utf-8", "surrogateescape") + b"\0")
             if os.path.islink(path):
                 total.update(os.readlink(path).encode("utf-8", "surrogateescape"))
             else:
-                with open(path, "rb") as stream:
-                    total.update(hashlib.sha256(stream.read()).digest())
+                total.update(_file_digest(path))
     return total.hexdigest()
+
+
+def _file_digest(path: str) -> bytes:
+    found = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for block in iter(lambda: stream.read(_CHUNK), b""):
+            found.update(block)
+    return found.digest()
+
+
+def environment(option: str, values: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
+    """An option's variables as texts: truth as true and false, as Kubernetes and shells read it."""
+    told: t.Dict[str, str] = {}
+    for name, value in values.items():
+        if not isinstance(value, (str, int, float)):
+            raise ClusterError(f"{option}: {name} is no text", why=f"it is {value!r}", fix="Give a text or a number")
+        told[name] = str(value).lower() if isinstance(value, bool) else str(value)
+    return told
 
 
 def is_done(step: Step, recorded: t.Optional[Json]) -> bool:

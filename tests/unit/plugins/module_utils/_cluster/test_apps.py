@@ -38,12 +38,45 @@ def test_order_directories_and_environment(tmp_path: pathlib.Path) -> None:
         "net: kubectl apply -f net.yaml",
         "web: helm install web .",
         "web: bash after.sh",
-        "cluster: echo done",
+        "cluster image: echo done",
     ]
     assert [step.directory for step in found][1:] == [f"{tmp_path}/apps/web", f"{tmp_path}/apps/web", str(tmp_path)]
     assert found[1].environ == {"WHO": "site", "ONLY": "image"}
     assert steps(tmp_path)[1].environ == {"WHO": "web", "ONLY": "image"}
     assert steps(tmp_path)[3].environ == {"WHO": "image", "ONLY": "image"}
+
+
+def test_an_application_may_have_any_name(tmp_path: pathlib.Path) -> None:
+    applications = [{"name": "cluster", "path": "apps/cluster", "env": {}, "cmds": ["bash up.sh"]}]
+    found = steps(tmp_path, description={**DESCRIPTION, "applications": applications, "launch": ["cluster"]})
+    assert len({step.key for step in found}) == len(found) == 2
+
+
+def test_values_of_variables() -> None:
+    given = {"TEXT": "a b", "NUMBER": 3, "YES": True, "NO": False, "NONE": ""}
+    assert apps_plan.environment("env", given) == {
+        "TEXT": "a b",
+        "NUMBER": "3",
+        "YES": "true",
+        "NO": "false",
+        "NONE": "",
+    }
+    with pytest.raises(ClusterError, match="env: LIST is no text: it is .*Give a text or a number"):
+        apps_plan.environment("env", {"LIST": ["a"]})
+
+
+def test_the_digest_of_a_tree_knows_files_and_links(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    (tmp_path / "one/file").write_text("a")
+    (tmp_path / "way").symlink_to("one")
+    seen = [apps_plan.tree_digest(str(tmp_path))]
+    (tmp_path / "way").unlink()
+    (tmp_path / "way").symlink_to("two")
+    seen.append(apps_plan.tree_digest(str(tmp_path)))
+    (tmp_path / "one/file").write_text("b")
+    seen.append(apps_plan.tree_digest(str(tmp_path)))
+    assert len(set(seen)) == 3
 
 
 def test_done_steps_stay_done_until_something_of_theirs_changes(tmp_path: pathlib.Path) -> None:
@@ -57,8 +90,8 @@ def test_done_steps_stay_done_until_something_of_theirs_changes(tmp_path: pathli
         return [step.key for step in steps(tmp_path, **changes) if not apps_plan.is_done(step, record)]
 
     assert undone() == ["net/1"]
-    assert undone(image_digest="sha256:2") == ["net/1", "cluster/1"]
-    assert undone(env={"WHO": "other"}) == ["net/1", "web/1", "web/2", "cluster/1"]
+    assert undone(image_digest="sha256:2") == ["net/1", "cluster image/1"]
+    assert undone(env={"WHO": "other"}) == ["net/1", "web/1", "web/2", "cluster image/1"]
     (tmp_path / "apps/web/after.sh").write_text("false")
     assert undone() == ["net/1", "web/1", "web/2"]
 
