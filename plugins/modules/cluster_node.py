@@ -78,7 +78,7 @@ def main() -> None:
         found = kubectl.get("node", name) is not None
         if found and not module.check_mode:
             kubectl.text("delete", "node", name, "--ignore-not-found", "--timeout=60s")
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=found, name=name, diff={"before": f"node {name}\n" if found else "", "after": ""})
 

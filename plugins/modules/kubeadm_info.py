@@ -121,7 +121,7 @@ def main() -> None:
             nothing = kubeadm_info.cluster_of(None, [], [])
             module.exit_json(changed=False, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
         nodes = Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes")
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     cluster = kubeadm_info.cluster_of(state, kubeadm_info.members_of(nodes), kubeadm_info.certificates(run))
     module.exit_json(

@@ -176,7 +176,7 @@ def main() -> None:
         said = ""
         if todo.changed and not module.check_mode:
             said = kubeadm_init.apply(run, request, todo, kubectl, module.tmpdir)
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     if todo.pending:
         module.warn(

@@ -118,7 +118,7 @@ def main() -> None:
         said = ""
         if changed and not module.check_mode:
             said = kubeadm_join.join(module_runner(module), request, module.tmpdir)
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     membership = pretty({"cluster": request.name, "join": without_secrets(request.document)}) if changed else ""
     module.exit_json(

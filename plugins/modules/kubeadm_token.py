@@ -131,7 +131,7 @@ def main() -> None:
     )
     try:
         found = credentials(module)
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     after = f"bootstrap token for {module.params['ttl']}\n" if found["missing"] else ""
     module.exit_json(changed=bool(found["missing"]), diff={"before": "", "after": after}, **found)

@@ -107,7 +107,7 @@ def main() -> None:
             )
         if found and not module.check_mode:
             said = node.clear()
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(found),

@@ -188,7 +188,7 @@ def main() -> None:
     )
     if module.params["ca_certificate"]:
         module.params["ca_path"] = os.path.join(module.tmpdir, "ca.crt")
-        with open(module.params["ca_path"], "w", encoding="ascii") as stream:
+        with open(module.params["ca_path"], "w", encoding="utf-8") as stream:
             stream.write(module.params["ca_certificate"])
     host = Host(module_runner(module), check=module.check_mode)
     try:

@@ -71,7 +71,7 @@ def run_kubeadm(
     failure = _failure(action, done.rc, done.output)
     try:
         NodeReset(run, settings).clear()
-    except SealerError as error:
+    except (SealerError, OSError) as error:
         failure.fix = f"{failure.fix}. What kubeadm did could not be undone whole: {error}"
     raise failure
 
