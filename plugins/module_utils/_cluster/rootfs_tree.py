@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import typing as t
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import 
 OWNER = "rootfs"
 DEFAULT_DIRECTORY = "/var/lib/sealer/rootfs"
 CURRENT = "current"
+_TREE = re.compile(r"[0-9a-f]{64,128}|\.[0-9a-f]{64,128}\.partial")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class Rootfs:
         try:
             self._fetch(source)
             self._steward.present(self._items())
-        except SealerError:
+        except (SealerError, OSError):
             shutil.rmtree(self._host.at(self._request.path), ignore_errors=True)
             if self._fresh_host:
                 self._steward.absent()
@@ -149,10 +151,9 @@ class Rootfs:
         return changes
 
     def _prune(self) -> None:
-        """Remove trees that are not current, and what interrupted runs left."""
+        """Remove trees that are not current, and what interrupted runs left of one."""
         directory = self._host.at(self._request.directory)
         for name in host_files.listed(directory):
-            if name not in (self._request.manifest.hex, CURRENT):
-                path = os.path.join(directory, name)
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+            if _TREE.fullmatch(name) and name != self._request.manifest.hex:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    shutil.rmtree(os.path.join(directory, name))

@@ -154,6 +154,19 @@ def test_from_a_store_again_another_and_away(root: Path, tmp_path: Path) -> None
     assert tree(root) == before
 
 
+def test_only_trees_are_pruned(root: Path, tmp_path: Path) -> None:
+    first, second = Image("bin/a"), Image("bin/b")
+    source = mirror_source(store=str(second.into(first.into(tmp_path / "store"))))
+    bring(root, first, source)
+    place = root / "var/lib/sealer/rootfs"
+    (place / "notes").mkdir()
+    (place / "notes/of-mine").write_text("x")
+    (place / f".{'0' * 64}.partial").mkdir()
+    bring(root, second, source)
+    assert sorted(os.listdir(place)) == sorted(["current", "notes", second.digest.hex])
+    assert (place / "notes/of-mine").exists()
+
+
 def test_a_lost_link_is_made_again(root: Path, tmp_path: Path) -> None:
     image = Image("bin/kubeadm")
     store = str(image.into(tmp_path / "store"))
