@@ -46,7 +46,7 @@ class Extractor:
                 continue
             while stream.read(CHUNK):
                 continue
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, OverflowError, ValueError) as error:
             raise ClusterError("this layer is damaged", where=where, why=str(error)) from error
 
     def finish(self) -> None:

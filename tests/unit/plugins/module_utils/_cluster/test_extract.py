@@ -105,6 +105,17 @@ def test_hostile_layers_are_refused(tmp_path: Path, entries: list[Entry], messag
     assert "layer 1" in str(caught.value) or message == "leads out of the tree"
 
 
+@pytest.mark.parametrize("headers", [{"mtime": "1e30"}, {"mtime": "nan"}, {"uid": str(1 << 70)}])
+def test_numbers_that_no_file_can_have_are_damage(tmp_path: Path, headers: dict[str, str]) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo("x")
+        member.pax_headers = headers
+        archive.addfile(member, io.BytesIO())
+    with pytest.raises(ClusterError, match="this layer is damaged"):
+        Extractor(str(tmp_path)).apply(io.BytesIO(buffer.getvalue()), LAYER_TAR, "layer")
+
+
 def test_set_id_bits_go_and_the_rest_of_the_mode_stays(tmp_path: Path) -> None:
     data = tar([("x", FILE, b"1")], mode=0o6751)
     Extractor(str(tmp_path)).apply(io.BytesIO(data), LAYER_TAR, "layer")
