@@ -165,8 +165,11 @@ class Journal:
 
 @contextlib.contextmanager
 def locked(path: str) -> t.Iterator[None]:
-    """Keep other runs of our modules on this host waiting, by a lock on the nearest directory that exists."""
-    directory = os.path.dirname(path)
+    """Keep other runs of our modules on this host waiting.
+
+    The lock is on the directory above the journal's own, as that one comes and goes with the journal.
+    """
+    directory = os.path.dirname(os.path.dirname(path))
     while not os.path.isdir(directory):
         directory = os.path.dirname(directory)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
