@@ -103,10 +103,12 @@ class BlobBody:
         self.content.close()
 
 
-def json_reply(status: HTTPStatus, value: t.Any, headers: t.Optional[Headers] = None) -> Reply:
+def json_reply(
+    status: HTTPStatus, value: t.Any, headers: t.Optional[Headers] = None, media_type: str = "application/json"
+) -> Reply:
     """An answer with a JSON body."""
     body = json.dumps(value, sort_keys=True).encode("ascii")
-    common = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    common = [("Content-Type", media_type), ("Content-Length", str(len(body)))]
     return Reply(status, common + (headers or []), (body,))
 
 

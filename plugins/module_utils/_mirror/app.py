@@ -2,18 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The mirror as a WSGI application: the reading side of the OCI distribution API over any sources.
+"""The mirror as a WSGI application: the OCI distribution API over any sources.
 
 Private to the collection: may change at any time.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import typing as t
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror import metrics
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import CHALLENGE, Access
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
     BlobBody,
     Headers,
@@ -25,13 +29,24 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers imp
     matches,
     refusal,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import MANIFESTS, Target, parse_target
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.listing import Discovery
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.push import Push
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import (
+    BLOBS,
+    CATALOG,
+    MANIFESTS,
+    NAMESPACE,
+    TAGS,
+    UPLOADS,
+    Router,
+    Target,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found, Source
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
 REFERENCE_KEY = "sealer.reference"
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
-_METHODS = ("GET", "HEAD")
+_READING = ("GET", "HEAD")
 _IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
 _REVALIDATE = ("Cache-Control", "no-cache")
 _STALE = ("Warning", '110 - "Response is Stale"')
@@ -45,12 +60,36 @@ class StartResponse(t.Protocol):
     def __call__(self, status: str, headers: Headers, /) -> t.Any: ...
 
 
+@dataclass
+class Parts:
+    """What the application does beside serving what its sources have; each may be absent."""
+
+    router: Router = field(default_factory=Router)
+    access: t.Optional[Access] = None
+    push: t.Optional[Push] = None
+    discovery: t.Optional[Discovery] = None
+    counts: t.Optional[metrics.Counts] = None
+    closing: t.Sequence[t.Callable[[], None]] = ()
+
+
 class Application:
     """Answers from the first source that has what is asked for."""
 
-    def __init__(self, sources: t.Sequence[Source], log: logging.Logger) -> None:
+    def __init__(self, sources: t.Sequence[Source], log: logging.Logger, parts: t.Optional[Parts] = None) -> None:
         self._sources = sources
         self._log = log
+        self._parts = parts or Parts()
+        self._router = self._parts.router
+        self._access = self._parts.access or Access("", True, log)
+        self._push = self._parts.push if self._access.can_push else None
+        self._counts = self._parts.counts or metrics.NoCounts()
+        self._fixed: t.Mapping[str, t.Callable[[Environ], Reply]] = {
+            "/v2/": self._version,
+            "/v2": self._version,
+            "/healthz": self._health,
+            "/readyz": self._ready,
+            **({"/metrics": self._metrics} if self._parts.counts is not None else {}),
+        }
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> t.Iterable[bytes]:
         try:
@@ -59,31 +98,78 @@ class Application:
             reply = refusal(refused)
         except (SealerError, OSError) as error:
             self._log.error("cannot serve %r: %s", environ.get("PATH_INFO", ""), error)
-            reply = refusal(Refused(HTTPStatus.SERVICE_UNAVAILABLE, "UNKNOWN", "the mirror cannot read its content"))
+            reply = refusal(Refused(HTTPStatus.SERVICE_UNAVAILABLE, "UNKNOWN", "the mirror cannot use its content"))
         start_response(reply.status_line, [API_VERSION, *reply.headers])
         if environ["REQUEST_METHOD"] == "HEAD":
             reply.close()
             return ()
         return reply.body
 
+    def close(self) -> None:
+        """End what runs beside the requests."""
+        for close in self._parts.closing:
+            close()
+
     def _answer(self, environ: Environ) -> Reply:
         path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
-        if method not in _METHODS:
-            allow = ("Allow", ", ".join(_METHODS))
-            raise Refused(
-                HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", f"the mirror cannot do {method}", headers=[allow]
-            )
-        if path in ("/v2/", "/v2"):
-            return json_reply(HTTPStatus.OK, {})
-        if path == "/healthz":
-            return self._health()
-        target = parse_target(path, environ.get("QUERY_STRING", ""))
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            if method not in _READING:
+                raise _not_allowed(method, _READING)
+            return fixed(environ)
+        target = self._router.target(path, environ.get("QUERY_STRING", ""), environ.get("HTTP_HOST", ""))
+        if method not in _READING or (target is not None and target.kind == UPLOADS):
+            return self._write(target, method, environ)
         if target is None:
             raise Refused(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is nothing at this path")
-        environ[REFERENCE_KEY] = str(target.reference)
-        return self._manifest(target, environ) if target.kind == MANIFESTS else self._blob(target, environ)
+        user = self._access.pull(environ.get("HTTP_AUTHORIZATION"))
+        # A client that pushes asks whether a blob is here already; no upstream has to know.
+        pushing = method == "HEAD" and target.kind == BLOBS and user is not None and user.push and not target.named
+        reply = self._read(target, environ, pushing)
+        if NAMESPACE in target.query:
+            reply.headers.append(("OCI-Namespace", target.one(NAMESPACE)))
+        return reply
 
-    def _health(self) -> Reply:
+    def _read(self, target: Target, environ: Environ, pushing: bool) -> Reply:
+        if target.kind == MANIFESTS:
+            return self._manifest(target, environ)
+        if target.kind == BLOBS:
+            return self._blob(target, environ, pushing)
+        discovery = self._parts.discovery
+        if discovery is None:
+            raise Refused(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "this mirror lists nothing")
+        if target.kind == CATALOG:
+            return discovery.catalog(target)
+        asked = list(self._asked(target, environ))
+        environ[REFERENCE_KEY] = asked[0].reference.name
+        if target.kind == TAGS:
+            return discovery.tags(target, asked)
+        if target.digest is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "DIGEST_INVALID", "this is no digest")
+        return discovery.referrers(target, target.digest, asked)
+
+    def _write(self, target: t.Optional[Target], method: str, environ: Environ) -> Reply:
+        push = self._push
+        if target is None or push is None:
+            if target is not None and method in _READING:
+                raise Refused(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "nothing can be pushed to this mirror")
+            raise _not_allowed(method, _READING)
+        allowed = push.methods(target)
+        if method not in allowed:
+            raise _not_allowed(method, allowed if target.kind == UPLOADS else (*_READING, *allowed))
+        self._access.push(environ.get("HTTP_AUTHORIZATION"))
+        if target.own:
+            environ[REFERENCE_KEY] = str(target.reference) if target.kind == MANIFESTS else target.reference.name
+        return push.answer(target, method, environ)
+
+    def _version(self, environ: Environ) -> Reply:
+        header = environ.get("HTTP_AUTHORIZATION")
+        self._access.pull(header)
+        # Some clients log in for pushes only where they are told here that they can.
+        told = [CHALLENGE] if header is None and self._access.can_push else []
+        return json_reply(HTTPStatus.OK, {}, told)
+
+    def _health(self, _environ: Environ) -> Reply:
         try:
             sources = [source.status() for source in self._sources]
         except (SealerError, OSError) as error:
@@ -91,36 +177,101 @@ class Application:
             return json_reply(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "why": "content cannot be read"})
         return json_reply(HTTPStatus.OK, {"status": "ok", "sources": sources})
 
+    def _ready(self, _environ: Environ) -> Reply:
+        """Whether the first source, the store, can serve; upstreams that are away make no mirror unready."""
+        try:
+            for source in self._sources[:1]:
+                source.status()
+        except (SealerError, OSError) as error:
+            self._log.error("not ready: %s", error)
+            return json_reply(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "why": "content cannot be read"})
+        return json_reply(HTTPStatus.OK, {"status": "ready"})
+
+    def _metrics(self, _environ: Environ) -> Reply:
+        text = self._counts.text()
+        headers = [("Content-Type", metrics.CONTENT_TYPE), ("Content-Length", str(len(text)))]
+        return Reply(HTTPStatus.OK, headers, (text,))
+
+    def _asked(self, target: Target, environ: Environ, here: bool = False) -> t.Iterator[Asked]:
+        """What to ask the sources for, in this order. A repository of our own hides one of Docker Hub's elsewhere."""
+        via, cached_only = _via(environ), here or _only_if_cached(environ)
+        yield Asked(target.reference, target.own, via, cached_only)
+        elsewhere = target.elsewhere
+        if elsewhere is not None:
+            discovery = self._parts.discovery
+            hidden = discovery is not None and discovery.is_known(target.reference)
+            yield Asked(elsewhere, False, via, cached_only or hidden)
+
     def _manifest(self, target: Target, environ: Environ) -> Reply:
-        for source in self._sources:
-            found = source.manifest(Asked(target.reference))
-            if found is not None:
-                return _document_reply(found, environ, pinned=target.reference.digest is not None)
+        for asked in self._asked(target, environ):
+            environ[REFERENCE_KEY] = str(asked.reference)
+            for source in self._sources:
+                found = source.manifest(asked)
+                if found is not None:
+                    self._count(environ, asked, metrics.MANIFEST, source, len(found.document.raw))
+                    return _document_reply(found, environ, pinned=asked.reference.digest is not None)
         raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
 
-    def _blob(self, target: Target, environ: Environ) -> Reply:
-        for source in self._sources:
-            content = source.blob(Asked(target.reference))
-            if content is not None:
-                return _blob_reply(content, environ)
+    def _blob(self, target: Target, environ: Environ, pushing: bool) -> Reply:
+        for asked in self._asked(target, environ, pushing):
+            environ[REFERENCE_KEY] = str(asked.reference)
+            for source in self._sources:
+                content = source.blob(asked)
+                if content is not None:
+                    self._count(environ, asked, metrics.BLOB, source, content.size)
+                    return _blob_reply(content, environ)
         raise _unknown(target, "BLOB_UNKNOWN", "blob")
+
+    def _count(self, environ: Environ, asked: Asked, kind: str, source: Source, size: int) -> None:
+        if environ["REQUEST_METHOD"] == "GET":
+            origin = metrics.STORE if source is self._sources[0] else metrics.UPSTREAM
+            self._counts.served(asked.reference.registry, kind, origin, size)
 
 
 def _unknown(target: Target, code: str, kind: str) -> Refused:
     return Refused(HTTPStatus.NOT_FOUND, code, f"{kind} unknown to this mirror", detail=str(target.reference))
 
 
+def _not_allowed(method: str, allowed: t.Sequence[str]) -> Refused:
+    allow = ("Allow", ", ".join(allowed))
+    what = f"the mirror cannot do {method[:32]!r} here"
+    return Refused(HTTPStatus.METHOD_NOT_ALLOWED, "UNSUPPORTED", what, headers=[allow])
+
+
+def _via(environ: Environ) -> t.Tuple[str, ...]:
+    """The mirrors that the request came through: the second word of each entry of its Via header."""
+    header = environ.get("HTTP_VIA")
+    if not header:
+        return ()
+    entries = (entry.split() for entry in header.split(","))
+    return tuple(words[1] for words in entries if len(words) > 1)
+
+
+def _only_if_cached(environ: Environ) -> bool:
+    header: str = environ.get("HTTP_CACHE_CONTROL", "")
+    return bool(header) and any(part.strip().lower() == "only-if-cached" for part in header.split(","))
+
+
+@functools.lru_cache(maxsize=4096)
+def _document_headers(digest: Digest, media_type: str, size: int, pinned: bool) -> t.Tuple[t.Tuple[str, str], ...]:
+    return (
+        *_identity(digest),
+        _IMMUTABLE if pinned else _REVALIDATE,
+        ("Content-Type", media_type),
+        ("Content-Length", str(size)),
+    )
+
+
 def _document_reply(found: Found, environ: Environ, pinned: bool) -> Reply:
     document = found.document
-    headers = _identity(document.digest)
-    headers.append(_IMMUTABLE if pinned else _REVALIDATE)
+    headers = list(_document_headers(document.digest, document.media_type, len(document.raw), pinned))
     if found.stale:
         headers.append(_STALE)
     if found.age is not None:
         headers.append(("Age", str(found.age)))
     if _is_known(environ, document.digest):
-        return Reply(HTTPStatus.NOT_MODIFIED, headers)
-    headers += [("Content-Type", document.media_type), ("Content-Length", str(len(document.raw)))]
+        about_body = ("Content-Type", "Content-Length")
+        return Reply(HTTPStatus.NOT_MODIFIED, [header for header in headers if header[0] not in about_body])
     return Reply(HTTPStatus.OK, headers, (document.raw,))
 
 

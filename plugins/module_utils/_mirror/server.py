@@ -18,9 +18,9 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.compose import application
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.main_process import CHECK
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoreSource
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 
@@ -72,7 +72,7 @@ else:
 
         def load(self) -> Application:
             """The application, once in each worker."""
-            return Application([StoreSource(self._config.store)], logging.getLogger("gunicorn.error"))
+            return application(self._config, logging.getLogger("gunicorn.error"))
 
         def run(self) -> None:
             """Serve until a signal ends it."""

@@ -10,26 +10,16 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import os
-import threading
 import typing as t
-from collections import OrderedDict
 from dataclasses import dataclass
 
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import DOCUMENT_LIMIT, Layout
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
-    Descriptor,
-    Index,
-    Manifest,
-    parse_document,
-)
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import BLOBS
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
-CACHE_LIMIT = 16 * 1024 * 1024
-
-Document = t.Union[Manifest, Index]
-_Signature = t.Tuple[int, int, int]
+__all__ = ["Asked", "Content", "Document", "Found", "Source", "StoreSource", "StoredContent"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +37,11 @@ class Asked:
     via: t.Tuple[str, ...] = ()
     cached_only: bool = False
     if_none_match: str = ""
+
+    @property
+    def repository(self) -> t.Optional[str]:
+        """The repository of the mirror's own namespace that is meant, None for all others."""
+        return self.reference.repository if self.own else None
 
 
 @dataclass(frozen=True)
@@ -141,94 +136,32 @@ class Source(t.Protocol):
 
 
 class StoreSource:
-    """A store, read in place.
+    """What is in the store. Tags are the store's names; content by digest is found wherever it may be seen."""
 
-    Tags are the store's names. Content asked for by digest is found under any name: the digest says all there is to
-    check, and a name that an image was never stored under (a pin of another registry's copy) leads to the same bytes.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._signature: t.Optional[_Signature] = None
-        self._names: t.Dict[str, Descriptor] = {}
-        self._layout: t.Optional[Layout] = None
-        self._documents = _DocumentCache(CACHE_LIMIT)
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def manifest(self, asked: Asked) -> t.Optional[Found]:
         """The document of this tag or digest, None when it is not here."""
-        digest, media_type = asked.reference.digest, None
-        if digest is None:
-            named = self._catalog().get(str(asked.reference))
-            if named is None:
-                return None
-            digest, media_type = named.digest, named.media_type
-        document = self._document(digest, media_type)
+        digest = asked.reference.digest
+        if digest is not None:
+            document = self._store.document_in(asked.repository, digest)
+        else:
+            named = self._store.tagged(asked.reference)
+            document = None if named is None else self._store.document(named.digest, named.media_type)
         return None if document is None else Found(document)
 
     def blob(self, asked: Asked) -> t.Optional[Content]:
         """The blob of this digest, None when it is not here."""
         digest = asked.reference.digest
-        return None if digest is None else StoredContent.open(digest, self._open().blob_path(digest))
+        if digest is None:
+            return None
+        content = StoredContent.open(digest, self._store.layout().blob_path(digest))
+        if content is not None and not self._store.sees(asked.repository, BLOBS, digest):
+            content.close()
+            return None
+        return content
 
     def status(self) -> t.Dict[str, t.Any]:
         """How many names there are."""
-        return {"source": "store", "names": len(self._catalog())}
-
-    def _open(self) -> Layout:
-        if self._layout is None:
-            self._layout = Layout.open(self._path)
-        return self._layout
-
-    def _catalog(self) -> t.Dict[str, Descriptor]:
-        found = os.stat(os.path.join(self._path, "index.json"))
-        signature = (found.st_mtime_ns, found.st_size, found.st_ino)
-        with self._lock:
-            if signature != self._signature:
-                self._names = dict(self._open().names())
-                self._signature = signature
-            return self._names
-
-    def _document(self, digest: Digest, media_type: t.Optional[str]) -> t.Optional[Document]:
-        layout = self._open()
-        if not layout.has(digest):
-            return None
-        cached = self._documents.get(digest)
-        if cached is not None:
-            return cached
-        if os.stat(layout.blob_path(digest)).st_size > DOCUMENT_LIMIT:
-            return None
-        raw = layout.read_blob(digest, limit=DOCUMENT_LIMIT)
-        try:
-            document = parse_document(raw, media_type)
-        except OciError:
-            return None
-        self._documents.put(document)
-        return document
-
-
-class _DocumentCache:
-    """The documents used last, up to a number of bytes."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held = 0
-        self._lock = threading.Lock()
-        self._documents: OrderedDict[Digest, Document] = OrderedDict()
-
-    def get(self, digest: Digest) -> t.Optional[Document]:
-        with self._lock:
-            document = self._documents.get(digest)
-            if document is not None:
-                self._documents.move_to_end(digest)
-            return document
-
-    def put(self, document: Document) -> None:
-        with self._lock:
-            if document.digest in self._documents:
-                return
-            self._documents[document.digest] = document
-            self._held += len(document.raw)
-            while self._held > self._limit:
-                _digest, dropped = self._documents.popitem(last=False)
-                self._held -= len(dropped.raw)
+        return {"source": "store", "names": len(self._store.names().entries)}

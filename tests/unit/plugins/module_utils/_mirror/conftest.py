@@ -12,6 +12,7 @@ import pathlib
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.serving import (
     CLUSTER_IMAGE,
@@ -26,5 +27,5 @@ def shop(tmp_path: pathlib.Path) -> Shop:
     """A store with one cluster image, served."""
     layout = Layout.open(str(tmp_path / "store"), create=True)
     made = sample(layout, CLUSTER_IMAGE)
-    application = Application([StoreSource(layout.path)], logging.getLogger("test"))
+    application = Application([StoreSource(Store(layout.path))], logging.getLogger("test"))
     return Shop(layout, made, Client(application))

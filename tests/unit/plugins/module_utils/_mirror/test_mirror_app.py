@@ -20,6 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources imp
     StoredContent,
     StoreSource,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -246,7 +247,7 @@ def test_store_that_cannot_be_read(tmp_path: pathlib.Path, damage: str, caplog: 
         (path / "index.json").write_text("{")
     elif damage == "gone":
         (path / "index.json").unlink()
-    get = Client(Application([StoreSource(str(path))], logging.getLogger("test")))
+    get = Client(Application([StoreSource(Store(str(path)))], logging.getLogger("test")))
     assert (get("/v2/").status, get("/healthz").status) == (200, 503)
     answer = get("/v2/web/manifests/1.0")
     assert (answer.status, code(answer)) == (503, "UNKNOWN")
@@ -262,7 +263,7 @@ def test_first_source_that_has_it(tmp_path: pathlib.Path) -> None:
     mine = sample(near, "shop:1")
     sample(far, "shop:1", seed="other")
     theirs = sample(far, "shop:2", seed="another")
-    sources = [StoreSource(near.path), StoreSource(far.path)]
+    sources = [StoreSource(Store(near.path)), StoreSource(Store(far.path))]
     get = Client(Application(sources, logging.getLogger("test")))
     assert get("/v2/shop/manifests/1").headers["Docker-Content-Digest"] == str(mine.descriptor.digest)
     assert get("/v2/shop/manifests/2").headers["Docker-Content-Digest"] == str(theirs.descriptor.digest)
