@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - sealer.cluster contributors (@sealerio)
 description:
-  - Makes a private key (EC, P-256) where there is none, readable for its owner alone, and returns a request to sign it,
-    which M(sealer.cluster.tls_sign) turns into a certificate.
+  - Makes a private key (EC, P-256) where there is none, readable for its owner alone unless O(group) is set, and returns
+    a request to sign it, which M(sealer.cluster.tls_sign) turns into a certificate.
   - Tells whether the certificate that is there is still good. The key never leaves the host.
 requirements:
   - openssl >= 1.1.1
@@ -48,6 +48,16 @@ options:
       - A certificate that is good for no more than so many days does not count as valid.
     type: int
     default: 30
+  private_key:
+    description:
+      - A key that was made elsewhere, PEM, to put there instead of making one.
+    type: str
+    version_added: 0.2.0
+  group:
+    description:
+      - A group that may read the key as well, by name.
+    type: str
+    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
@@ -93,6 +103,7 @@ not_after:
   sample: 1826805210
 """
 
+import grp
 import os
 import typing as t
 
@@ -100,20 +111,39 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tls import (
     KEY_MODE,
+    SHARED_KEY_MODE,
     OpenSsl,
     alternative_names,
     check_common_name,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
 
 Result = t.Dict[str, t.Any]
 
 
-def key_state(path: str) -> Result:
+def key_state(path: str, wanted: str) -> Result:
     """What there is to say about the key without telling it."""
     if not os.path.lexists(path):
         return {"key": path, "state": "absent"}
-    return {"key": path, "state": "present", "mode": f"{os.stat(path).st_mode & 0o7777:04o}"}
+    found = os.stat(path)
+    with open(path, encoding="ascii", errors="replace") as stream:
+        is_other = bool(wanted) and stream.read().strip() != wanted.strip()
+    state = "another" if is_other else "present"
+    return {"key": path, "state": state, "mode": f"{found.st_mode & 0o7777:04o}", "group": _group_name(found.st_gid)}
+
+
+def _group_name(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise MirrorError(f"there is no group {name}", fix="Make it, or name another one.") from None
 
 
 def certificate_state(openssl: OpenSsl, params: Result, names: t.Tuple[str, ...]) -> Result:
@@ -132,12 +162,18 @@ def run(openssl: OpenSsl, params: Result, check_mode: bool) -> Result:
     key = params["key_path"]
     names = alternative_names(params["names"])
     name = check_common_name(params["common_name"])
-    before = key_state(key)
-    after = {"key": key, "state": "present", "mode": f"{KEY_MODE:04o}"}
+    given, group = params["private_key"] or "", params["group"] or _group_name(os.getegid())
+    before = key_state(key, given)
+    mode = SHARED_KEY_MODE if params["group"] else KEY_MODE
+    after = {"key": key, "state": "present", "mode": f"{mode:04o}", "group": group}
     if not check_mode and before != after:
-        if before["state"] == "absent":
+        gid = _group_id(group) if params["group"] else os.getegid()
+        if given and before["state"] != "present":
+            openssl.put_key(key, given if given.endswith("\n") else f"{given}\n")
+        elif before["state"] == "absent":
             openssl.make_key(key)
-        os.chmod(key, KEY_MODE)
+        os.chown(key, -1, gid)
+        os.chmod(key, mode)
     result: Result = {"changed": before != after, "diff": {"before": before, "after": after}, "csr": ""}
     if not os.path.lexists(key):
         return {**result, "valid": False, "not_after": 0}
@@ -154,6 +190,8 @@ def main() -> None:
             "common_name": {"type": "str", "required": True},
             "names": {"type": "list", "elements": "str", "required": True},
             "renew_days": {"type": "int", "default": 30},
+            "private_key": {"type": "str", "no_log": True},
+            "group": {"type": "str"},
         },
         supports_check_mode=True,
     )

@@ -62,6 +62,22 @@ options:
       - A certificate that is good for no more than so many days is replaced.
     type: int
     default: 30
+  ca_certificate:
+    description:
+      - Certificate of a CA that was made elsewhere, PEM.
+    type: str
+    version_added: 0.2.0
+  ca_private_key:
+    description:
+      - Key of this CA, PEM. Both are put into O(directory), and sign from then on.
+    type: str
+    version_added: 0.2.0
+  certificate:
+    description:
+      - A certificate that was made elsewhere, PEM, with the intermediate ones behind it. Nothing is signed and nothing
+        is written. It has to be for the key of the request, not ended, and signed by O(ca_certificate).
+    type: str
+    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
@@ -144,7 +160,8 @@ class Signer:
         """Make what is missing, and tell."""
         before = self._state()
         after = {**before, "ca": {"path": self._ca, "state": "present"}}
-        if not self._is_good():
+        is_new = before["ca"]["state"] == "another"
+        if is_new or not self._is_good():
             wanted = {"names": list(self._names), "days": self._params["days"]}
             after["certificate"] = {"path": self._issued, "state": "present", **wanted}
         if not self._check_mode and before != after:
@@ -158,8 +175,26 @@ class Signer:
             "not_after": found.not_after if found else 0,
         }
 
+    def given(self) -> Result:
+        """Look at a certificate that was made elsewhere."""
+        text, ca = self._params["certificate"], self._params["ca_certificate"]
+        found = self._openssl.given(text, ca)
+        if self._params["csr"] and found.public_key != self._openssl.requested_key(self._params["csr"], self._name):
+            raise MirrorError(
+                "the certificate that was given is for another key", fix="Give the key that goes with it."
+            )
+        if found.days_left() <= 0:
+            raise MirrorError("the certificate that was given has ended", fix="Give a new one.")
+        state = {"certificate": {"names": list(found.names), "not_after": found.not_after}}
+        missing = [name for name in self._names if name not in found.names]
+        warnings = [f"The certificate that was given is not for {', '.join(missing)}"] if missing else []
+        diff = {"before": state, "after": state}
+        told = {"certificate": text, "ca_certificate": ca, "not_after": found.not_after, "warnings": warnings}
+        return {"changed": False, "diff": diff, **told}
+
     def _state(self) -> Result:
-        if os.path.lexists(self._ca) and not os.path.lexists(self._ca_key):
+        has_given = bool(self._params["ca_private_key"])
+        if os.path.lexists(self._ca) and not os.path.lexists(self._ca_key) and not has_given:
             raise MirrorError(
                 "the CA's key is missing",
                 where=self._ca_key,
@@ -172,6 +207,8 @@ class Signer:
             certificate = {"path": self._issued, "state": "present", "names": list(found.names)}
             certificate["not_after"] = found.not_after
         ca = "present" if os.path.lexists(self._ca) else "absent"
+        if has_given and ca == "present" and not self._is_given_ca():
+            ca = "another"
         return {"ca": {"path": self._ca, "state": ca}, "certificate": certificate}
 
     def _is_good(self) -> bool:
@@ -189,7 +226,14 @@ class Signer:
             and self._openssl.is_signed(self._issued, self._ca)
         )
 
+    def _is_given_ca(self) -> bool:
+        wanted = ((self._ca_key, "ca_private_key"), (self._ca, "ca_certificate"))
+        return all(_text(path).strip() == self._params[option].strip() for path, option in wanted)
+
     def _make(self) -> None:
+        if self._params["ca_private_key"] and not self._is_given_ca():
+            texts = (self._params["ca_private_key"].strip() + "\n", self._params["ca_certificate"].strip() + "\n")
+            self._openssl.put_ca(self._ca_key, self._ca, texts)
         if not os.path.lexists(self._ca_key):
             self._openssl.make_key(self._ca_key)
         if not os.path.lexists(self._ca):
@@ -209,6 +253,8 @@ def _text(path: str) -> str:
 
 def run(openssl: OpenSsl, params: Result, check_mode: bool) -> Result:
     """Sign, one at a time: the hosts of a cluster come here in parallel."""
+    if params["certificate"]:
+        return Signer(openssl, params, check_mode).given()
     with contextlib.ExitStack() as stack:
         if not check_mode:
             make_directory(params["directory"])
@@ -228,11 +274,19 @@ def main() -> None:
             "ca_days": {"type": "int", "default": 3650},
             "days": {"type": "int", "default": 365},
             "renew_days": {"type": "int", "default": 30},
+            "ca_certificate": {"type": "str"},
+            "ca_private_key": {"type": "str", "no_log": True},
+            "certificate": {"type": "str"},
         },
+        required_by={"ca_private_key": ["ca_certificate"], "certificate": ["ca_certificate"]},
+        mutually_exclusive=[["ca_private_key", "certificate"]],
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**run(OpenSsl(module_runner(module)), module.params, module.check_mode))
+        result = run(OpenSsl(module_runner(module)), module.params, module.check_mode)
+        for warning in result.pop("warnings", []):
+            module.warn(warning)
+        module.exit_json(**result)
     except (SealerError, OSError) as error:
         module.fail_json(msg=f"No certificate for {module.params['common_name']}: {error}")
 

@@ -28,6 +28,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Mirr
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import partial_path
 
 KEY_MODE = 0o600
+SHARED_KEY_MODE = 0o640
 CERTIFICATE_MODE = 0o644
 DIRECTORY_MODE = 0o755
 DAY = 24 * 60 * 60
@@ -108,6 +109,44 @@ class OpenSsl:
                 f"private key {path} cannot be made",
                 ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", partial],
             )
+
+    def put_key(self, path: str, text: str) -> None:
+        """A key that was made elsewhere; raises when it is none."""
+        with _in_place_of(path, KEY_MODE) as partial:
+            with open(partial, "w", encoding="ascii", errors="strict") as stream:
+                stream.write(text)
+            self.public_key(partial)
+
+    def put_ca(self, key: str, path: str, texts: t.Tuple[str, str]) -> None:
+        """Key and certificate of a CA that was made elsewhere; raises when they do not belong together."""
+        with _in_place_of(key, KEY_MODE) as new_key, _in_place_of(path, CERTIFICATE_MODE) as new:
+            for partial, text in zip((new_key, new), texts):
+                with open(partial, "w", encoding="ascii", errors="strict") as stream:
+                    stream.write(text)
+            found = self.certificate(new)
+            if found is None:
+                raise MirrorError("the certificate of the CA that was given cannot be read", fix="Give it as PEM.")
+            if found.public_key != self.public_key(new_key):
+                raise MirrorError("the key of the CA that was given does not belong to its certificate")
+
+    def given(self, text: str, ca: str) -> Certificate:
+        """A certificate that was made elsewhere; raises unless this CA vouches for it."""
+        with tempfile.TemporaryDirectory(prefix="sealer-tls-") as directory:
+            path, ca_path = os.path.join(directory, "given.crt"), os.path.join(directory, "ca.crt")
+            for name, content in ((path, text), (ca_path, ca)):
+                with open(name, "w", encoding="ascii", errors="strict") as stream:
+                    stream.write(content)
+            found = self.certificate(path)
+            if found is None:
+                raise MirrorError("the certificate that was given cannot be read", fix="Give it as PEM.")
+            done = self._call(["verify", "-no-CApath", "-CAfile", ca_path, "-untrusted", path, path])
+        if done[0] != 0:
+            raise MirrorError(
+                "the CA certificate that was given does not vouch for the certificate",
+                why=done[2].strip().splitlines()[-1] if done[2].strip() else "",
+                fix="Give the certificate with the intermediate ones behind it, and the root that signed them.",
+            )
+        return found
 
     def public_key(self, key: str) -> str:
         """The public part of this key file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import grp
 import os
 import pathlib
 import ssl
@@ -24,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tls import
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 from ansible_collections.sealer.cluster.plugins.modules import tls_request, tls_sign
+from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 
 Result = dict[str, t.Any]
 NAMES = ("node-1.example.com", "10.0.0.1", "::1")
@@ -59,6 +61,8 @@ class Host:
             "common_name": self.name,
             "names": names,
             "renew_days": 30,
+            "private_key": None,
+            "group": None,
         }
         return tls_request.run(OpenSsl(run), {**params, **more}, check)
 
@@ -74,6 +78,9 @@ class Host:
             "ca_days": 3650,
             "days": 365,
             "renew_days": 30,
+            "ca_certificate": None,
+            "ca_private_key": None,
+            "certificate": None,
         }
         result = tls_sign.run(OpenSsl(runner), {**params, **more}, check)
         if not check:
@@ -280,7 +287,7 @@ def test_failure_leaves_nothing_half_done(host: Host) -> None:
         return Completed(1, "", "no luck") if "-CAkey" in command else run(command, **options)
 
     params = {"csr": host.request()["csr"], "common_name": "node-1", "names": ["other"], "directory": str(host.pki)}
-    params.update(ca_name="x", ca_days=1, days=1, renew_days=0)
+    params.update(ca_name="x", ca_days=1, days=1, renew_days=0, certificate="", ca_certificate="", ca_private_key="")
     with pytest.raises(MirrorError, match="cannot be signed: no luck"):
         tls_sign.run(OpenSsl(failing), params, False)
     assert sorted(path.name for path in host.pki.rglob("*")) == before
@@ -293,3 +300,83 @@ def test_no_openssl(host: Host) -> None:
     with pytest.raises(MirrorError, match="there is no openssl.*Install openssl"):
         OpenSsl(missing).make_key(str(host.key))
     assert list(host.pki.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to a group")
+def test_a_group_may_read_the_key(host: Host) -> None:
+    host.request()
+    shared = host.request(group="daemon")
+    assert shared["changed"]
+    found = host.key.stat()
+    assert (found.st_mode & 0o7777, found.st_gid) == (0o640, grp.getgrnam("daemon").gr_gid)
+    assert not host.request(group="daemon")["changed"]
+    assert host.request(group="no-such-group", check=True)["changed"]
+    with pytest.raises(MirrorError, match="there is no group no-such-group"):
+        host.request(group="no-such-group")
+    assert host.request()["changed"]
+    assert host.key.stat().st_mode & 0o7777 == 0o600
+
+
+def test_given_key_and_certificate(host: Host, certificates: Certificates) -> None:
+    key, names = certificates.server_key.read_text(), ["127.0.0.1", "localhost"]
+    asked = host.request(names, private_key=key)
+    assert host.key.read_text().strip() == key.strip()
+    assert not host.request(names, private_key=key)["changed"]
+    assert host.request(names, private_key=certificates.other_key.read_text(), check=True)["changed"]
+    given = {"certificate": certificates.server.read_text(), "ca_certificate": certificates.ca.read_text()}
+    for check in (True, False):
+        signed = host.sign(asked["csr"], names, check=check, **given)
+        assert (signed["changed"], signed["certificate"], signed["warnings"]) == (False, given["certificate"], [])
+    assert host.sign(asked["csr"], ["elsewhere.example"], **given)["warnings"] == [
+        "The certificate that was given is not for DNS:elsewhere.example"
+    ]
+    assert not (host.pki / "ca.key").exists()
+    assert host.sign("", names, check=True, **given)["certificate"] == given["certificate"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"certificate": "other"}, "is for another key"),
+        ({"certificate": "nonsense"}, "cannot be read"),
+        ({"ca_certificate": "own"}, "does not vouch for the certificate"),
+    ],
+)
+def test_given_certificates_that_do_not_fit(
+    host: Host, certificates: Certificates, given: dict[str, str], told: str
+) -> None:
+    csr = host.request(private_key=certificates.server_key.read_text())["csr"]
+    host.sign(csr)
+    texts = {
+        "other": certificates.other.read_text(),
+        "server": certificates.server.read_text(),
+        "ca": certificates.ca.read_text(),
+        "own": host.ca.read_text(),
+        "nonsense": "nonsense",
+    }
+    params = {"certificate": "server", "ca_certificate": "ca", **given}
+    with pytest.raises(MirrorError, match=told):
+        host.sign(csr, **{option: texts[name] for option, name in params.items()})
+
+
+def test_given_authority(host: Host, tmp_path: pathlib.Path) -> None:
+    elsewhere = Host(tmp_path / "elsewhere")
+    elsewhere.sign(elsewhere.request()["csr"])
+    given = {
+        "ca_certificate": elsewhere.ca.read_text(),
+        "ca_private_key": (elsewhere.pki / "ca.key").read_text().rstrip(),
+    }
+    csr = host.request()["csr"]
+    first = host.sign(csr, **given)
+    assert first["changed"] and first["ca_certificate"] == elsewhere.ca.read_text()
+    assert (host.pki / "ca.key").stat().st_mode & 0o7777 == 0o600
+    assert not host.sign(csr, **given)["changed"]
+    other = Host(tmp_path / "other")
+    other.sign(other.request()["csr"])
+    changed = {"ca_certificate": other.ca.read_text(), "ca_private_key": (other.pki / "ca.key").read_text()}
+    predicted, done = host.sign(csr, check=True, **changed), host.sign(csr, **changed)
+    assert predicted["diff"] == done["diff"] and done["diff"]["before"]["ca"]["state"] == "another"
+    assert host.request()["valid"]
+    with pytest.raises(MirrorError, match="does not belong to its certificate"):
+        host.sign(csr, **{**given, "ca_private_key": changed["ca_private_key"]})
+    assert (host.pki / "ca.key").read_text() == changed["ca_private_key"]
