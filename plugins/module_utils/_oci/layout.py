@@ -172,18 +172,16 @@ class Layout:
                 writer.commit()
         return digest
 
-    def writer(
-        self, digest: Digest, size: t.Optional[int] = None, *, wait: bool = True, pulled: bool = False
-    ) -> BlobWriter:
-        """A context manager that brings one blob in. While another does, it waits, or raises Busy.
+    def writer(self, digest: Digest, size: t.Optional[int] = None) -> BlobWriter:
+        """A context manager that brings one blob in; it waits while another does."""
+        return BlobWriter(self.blob_path(digest), digest, size, self.session(), record=record_path(self.path, digest))
 
-        ``pulled`` is for a blob that is pulled through: it keeps nobody from pruning, and who commits it has made its
-        record before.
+    def pulling_writer(self, digest: Digest, again: bool = False) -> BlobWriter:
+        """The same for a blob that is pulled through; raises Busy while another writes it.
+
+        It keeps nobody from pruning; so who commits the blob has made its record before.
         """
-        path = self.blob_path(digest)
-        if pulled:
-            return BlobWriter(path, digest, size, contextlib.nullcontext(), wait=wait)
-        return BlobWriter(path, digest, size, self.session(), wait=wait, record=record_path(self.path, digest))
+        return BlobWriter(self.blob_path(digest), digest, None, contextlib.nullcontext(), wait=False, again=again)
 
     def entries(self) -> t.List[Descriptor]:
         """All that index.json names, with its annotations, in its order."""

@@ -54,7 +54,8 @@ class BlobWriter:
     another one.
 
     ``record`` is where a blob that was pulled through has its record: the blob becomes ordinary content when a writer
-    that was given it finds the blob there, so that no eviction takes it away before it is named.
+    that was given it finds the blob there, so that no eviction takes it away before it is named. With ``again`` the
+    blob is written anew though it is there.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class BlobWriter:
         session: t.ContextManager[None],
         *,
         wait: bool = True,
+        again: bool = False,
         record: str = "",
     ) -> None:
         self.digest = digest
@@ -75,6 +77,7 @@ class BlobWriter:
         self._partial = partial_path(path)
         self._session = session
         self._wait = wait
+        self._again = again
         self._record = record
         self._stack = contextlib.ExitStack()
         self._handle = -1
@@ -154,7 +157,7 @@ class BlobWriter:
         self._close()
 
     def _enter(self, stack: contextlib.ExitStack) -> None:
-        self.done = is_blob(self._path, self.size)
+        self.done = self._is_there()
         if self.done and not (self._record and os.path.exists(self._record)):
             return
         try:
@@ -167,11 +170,14 @@ class BlobWriter:
                 return
             raise
         stack.callback(self._close)
-        self.done = is_blob(self._path, self.size)
+        self.done = self._is_there()
         if self.done:
             self._adopt()
             return
         self._take_up()
+
+    def _is_there(self) -> bool:
+        return not self._again and is_blob(self._path, self.size)
 
     def _adopt(self) -> None:
         if self._record:
