@@ -92,8 +92,8 @@ def json_strings(line: LogicalLine, body: Word, example: str) -> t.List[Word]:
         raise body.where(error.pos).error(
             f"{line.keyword} needs a JSON list of strings", why=error.msg, fix=f"For example: {example}"
         ) from error
-    except RecursionError as error:
-        raise body.error(f"{line.keyword} needs a JSON list of strings, not a deep nest") from error
+    except (RecursionError, ValueError) as error:
+        raise body.error(f"{line.keyword} needs a JSON list of strings, no deep nest and no long number") from error
     if not isinstance(value, list) or not value:
         raise body.error(f"{line.keyword} needs a JSON list with at least one string", fix=f"For example: {example}")
     words = []

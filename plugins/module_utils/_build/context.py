@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
 from ansible_collections.sealer.cluster.plugins.module_utils._build.patterns import (
+    IgnoreRule,
     IgnoreRules,
     compile_glob,
     is_glob,
@@ -88,14 +89,20 @@ class Context:
             raise where.error(f"{source} leaves the build context", why=f"it is {real}", fix="Copy it into the context")
         if not os.path.lexists(full) or not os.path.exists(real):
             raise where.error(f"{source} does not exist", why=f"looked for {full}", fix="Correct the path")
-        rule = self.rules.ignored_by(path) if path else None
+        rule = self._ignored_by(path, real)
         if rule and not (self.rules.has_exceptions and os.path.isdir(real)):
             raise where.error(f"{source} is left out by {IGNORE_FILE}", why=f"rule in line {rule.line}")
-        if self._is_without(full):
+        if self._is_without(full) or self._is_without(real):
             raise where.error(f"{source} cannot be copied", why="the build writes it")
         _check_name(full)
         kind, executable = _kind(real)
         return Node(path, kind, real, executable)
+
+    def _ignored_by(self, path: str, real: str) -> t.Optional[IgnoreRule]:
+        """The rule that leaves a file out, by the name asked for or, behind a link, by its own."""
+        own = os.path.relpath(real, self.root)
+        names = dict.fromkeys((path or ".", own))
+        return next((rule for name in names if name != "." for rule in [self.rules.ignored_by(name)] if rule), None)
 
     def _is_without(self, full: str) -> bool:
         return bool(self._without) and full in self._without
@@ -111,7 +118,7 @@ class Context:
             full = os.path.join(directory, name)
             in_context = posixpath.join(context_path, name)
             path = posixpath.join(relative, name)
-            ignored = self.rules.ignored_by(in_context) is not None
+            ignored = self._ignored_by(in_context, full) is not None
             if self._is_without(full) or (ignored and not self.rules.has_exceptions):
                 continue
             if not ignored:

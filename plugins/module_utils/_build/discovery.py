@@ -10,6 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import posixpath
+import re
 import traceback
 import typing as t
 from dataclasses import dataclass, field
@@ -47,9 +48,11 @@ _POD_SPECS: t.Dict[str, t.Tuple[str, ...]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+# Half of a character beyond the first 65536: JSON writes them so, YAML knows no such escape.
+_SURROGATE = re.compile(r"((?<!\\)(?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _NESTING = 16
 _DEPTH = 200
-_SIZE_LIMIT = 64 << 20
+SIZE_LIMIT = 64 << 20
 
 
 @dataclass
@@ -93,7 +96,7 @@ def _in_chart(path: str) -> bool:
 
 def _decode(path: str, content: bytes, strict: bool, findings: Findings) -> t.Optional[str]:
     try:
-        if len(content) > _SIZE_LIMIT:
+        if len(content) > SIZE_LIMIT:
             raise ValueError("it is too large")
         return content.decode("utf-8-sig")
     except ValueError as error:
@@ -114,7 +117,7 @@ class _Scan:
 
     def run(self, text: str, strict: bool) -> None:
         if self.path.endswith(".json"):
-            text = text.replace("\t", " ")
+            text = _SURROGATE.sub(r"\1\\ufffd", text.replace("\t", " "))
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         try:
             _check_depth(text, loader)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.base import Base
 from ansible_collections.sealer.cluster.plugins.module_utils._build.context import FILE
-from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import is_interesting, scan
+from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import SIZE_LIMIT, is_interesting, scan
 from ansible_collections.sealer.cluster.plugins.module_utils._build.imagelist import Found, parse_list, parse_name
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import LockedImage
@@ -106,6 +106,6 @@ def _read_list(path: str, name: str, ignored: t.Collection[str]) -> t.List[Found
 def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as handle:
-            return handle.read()
+            return handle.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise BuildError("cannot read a file", where=path, why=error.strerror or str(error)) from error

@@ -108,7 +108,9 @@ def test_ignore_files(tmp_path: pathlib.Path, rules: str, kept: t.List[str]) -> 
         ("*.nothing", "no file matches *.nothing"),
         ("[", "[ is no pattern"),
         ("secret.txt", "secret.txt is left out by .sealignore: rule in line 1"),
+        ("by-link", "by-link is left out by .sealignore: rule in line 1"),
         ("kept.lock", "kept.lock cannot be copied"),
+        ("lock-by-link", "lock-by-link cannot be copied"),
         ("socket", "neither file, directory nor link"),
     ],
 )
@@ -116,12 +118,21 @@ def test_sources_that_are_refused(tmp_path: pathlib.Path, source: str, told: str
     root = write(tmp_path / "context", {"secret.txt": "", ".sealignore": "secret.*", "kept.lock": "", "kept.txt": ""})
     (root / "out").symlink_to("../x")
     (root / "away").symlink_to("/etc")
+    (root / "by-link").symlink_to("secret.txt")
+    (root / "lock-by-link").symlink_to("kept.lock")
     write(tmp_path, {"x": ""})
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(root / "socket"))
     with pytest.raises(BuildError) as caught:
         Context(str(root), without=[str(root / "kept.lock")]).select(source, HERE)
     assert told in str(caught.value)
+
+
+def test_a_link_to_a_directory_brings_nothing_that_is_left_out(tmp_path: pathlib.Path) -> None:
+    root = write(tmp_path, {"d/a": "", "d/key": "", ".sealignore": "d/key"})
+    (root / "way").symlink_to("d")
+    context = Context(str(root))
+    assert [node.path for node in context.below(context.select("way", HERE)[0])] == ["a"]
 
 
 @pytest.mark.parametrize("kind", ["whiteout", "name", "socket"])
