@@ -194,6 +194,7 @@ class FakeRegistry(Loopback):
         self.repositories: t.Dict[str, Repository] = {}
         self.gate: t.Optional[Gate] = None
         self.mounts = True
+        self.etags = True
         self.realm = f"{auth.url}/token" if isinstance(auth, TokenServer) else ""
         super().__init__(**where)
 
@@ -278,7 +279,13 @@ class FakeRegistry(Loopback):
             request.refuse(404, "MANIFEST_UNKNOWN")
             return
         media_type, raw = found
-        request.reply(200, raw, {"Content-Type": media_type, "Docker-Content-Digest": digest_of(raw)})
+        headers = {"Content-Type": media_type, "Docker-Content-Digest": digest_of(raw)}
+        if self.etags:
+            headers["ETag"] = f'"{digest_of(raw)}"'
+            if request.headers.get("If-None-Match") == headers["ETag"]:
+                request.reply(304, b"", headers)
+                return
+        request.reply(200, raw, headers)
 
     _head_manifests = _get_manifests
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import ipaddress
 import typing as t
-from fnmatch import fnmatchcase
 
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.globs import matches_any
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 
 _Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
@@ -65,8 +65,8 @@ def host_matches(host: str, port: int, patterns: t.Iterable[str]) -> bool:
     """Whether a pattern is meant for the host, written alone or with its port; case does not count."""
     bare = host.lower().strip("[]").rstrip(".")
     names = (bare, f"[{bare}]" if ":" in bare else bare)
-    candidates = [*names, *(f"{name}:{port}" for name in names)]
-    return any(fnmatchcase(candidate, pattern.lower()) for pattern in patterns for candidate in candidates)
+    lowered = [pattern.lower() for pattern in patterns]
+    return any(matches_any(candidate, lowered) for name in names for candidate in (name, f"{name}:{port}"))
 
 
 class AddressGuard:

@@ -234,15 +234,16 @@ class Breaker:
             return
         try:
             with open(self._path, "rb") as stream:
-                until, failures = json.loads(stream.read(256))
+                told = json.loads(stream.read(256))
+                until, failures = float(told[0]), int(told[1])
         except FileNotFoundError:
             if self._shared:
                 self._until, self._failures = 0.0, 0
             return
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, LookupError):
             return
         if abs(until - self._clock()) < _TOO_FAR:
-            self._until, self._failures = float(until), int(failures)
+            self._until, self._failures = until, failures
 
     def _store(self) -> None:
         """Tell the others; where that cannot be, each finds out by itself."""

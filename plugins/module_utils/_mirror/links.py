@@ -281,7 +281,9 @@ class Link:
 
 def timed_out(error: RegistryError) -> bool:
     """Whether the other side did not answer in time."""
-    return isinstance(error.__cause__, urllib3.exceptions.TimeoutError)
+    cause = error.__cause__
+    unmade = urllib3.exceptions.NewConnectionError
+    return isinstance(cause, urllib3.exceptions.TimeoutError) and not isinstance(cause, unmade)
 
 
 def _is_away(error: RegistryError) -> bool:

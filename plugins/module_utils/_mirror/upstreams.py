@@ -14,7 +14,6 @@ import os
 import threading
 import typing as t
 from collections import OrderedDict
-from fnmatch import fnmatchcase
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config_upst
     UpstreamSettings,
     default_urls,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.globs import matches_any
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Breaker, Limits
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import (
     PARENT,
@@ -79,7 +79,7 @@ class _Upstream:
     def allows(self, repository: str) -> bool:
         """Whether the repository is one of those that may be asked for."""
         patterns = self.settings.repositories
-        return not patterns or any(fnmatchcase(repository, pattern) for pattern in patterns)
+        return not patterns or matches_any(repository, patterns)
 
     def close(self) -> None:
         """Close idle connections."""
@@ -98,7 +98,7 @@ class Upstreams:
         self._named: t.Dict[str, _Upstream] = {}
         for settings in config.upstreams if config.pull_through != OFF else ():
             guard = AddressGuard(_host_and_port(settings.urls), settings.redirect_hosts)
-            self._named[settings.name] = _Upstream(settings, guard, self._state)
+            self._named[settings.name.lower()] = _Upstream(settings, guard, self._state)
         self._parents = [self._neighbour(parent, PARENT) for parent in config.parents]
         peers = [peer for peer in config.peers if peer.url != config.self_url]
         self._peers = {peer.url: self._neighbour(peer, PEER) for peer in peers}
@@ -131,7 +131,7 @@ class Upstreams:
         """For how many seconds what a tag means is good without asking again; own tags are asked for every time."""
         if asked.own:
             return 0.0
-        upstream = self._named.get(asked.reference.registry)
+        upstream = self._named.get(asked.reference.registry.lower())
         ttl = upstream.settings.tag_ttl if upstream is not None else None
         return self._config.tag_ttl if ttl is None else ttl
 
@@ -156,7 +156,7 @@ class Upstreams:
 
     def _upstream_of(self, asked: Asked) -> t.Optional[_Upstream]:
         """The registry itself; None where others may be asked, but not that. Raises Refused."""
-        registry, policy = asked.reference.registry, self._config.pull_through
+        registry, policy = asked.reference.registry.lower(), self._config.pull_through
         upstream = self._named.get(registry)
         if upstream is not None:
             if not upstream.allows(asked.reference.repository):

@@ -1,0 +1,71 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The source of what is not here: others' registries and other mirrors.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import is_not_found, refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Listing
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.manifests import Manifests
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+
+
+class Blobs(t.Protocol):
+    """Fetches blobs, see fetch.py."""
+
+    def blob(self, asked: Asked) -> t.Optional[Content]:
+        """The blob, as soon as its size is known; None when nobody has it."""
+
+
+class PullThrough:
+    """Asks others. A request that came through this mirror before is a miss: nobody behind it can know more."""
+
+    def __init__(self, upstreams: Upstreams, manifests: Manifests, blobs: Blobs, log: logging.Logger) -> None:
+        self._upstreams = upstreams
+        self._manifests = manifests
+        self._blobs = blobs
+        self._log = log
+
+    def manifest(self, asked: Asked) -> t.Optional[Found]:
+        """The manifest, None when it is nowhere. Raises Refused."""
+        self._tell_loop(asked)
+        return self._manifests.manifest(asked)
+
+    def blob(self, asked: Asked) -> t.Optional[Content]:
+        """The blob, None when it is nowhere. Raises Refused."""
+        if self._tell_loop(asked):
+            return None
+        try:
+            return self._blobs.blob(asked)
+        except OciError as error:
+            if is_not_found(error):
+                return None
+            raise refused(error, asked.reference) from error
+
+    def listing(self, asked: Asked, path: str, query: t.Sequence[t.Tuple[str, str]]) -> t.Optional[Listing]:
+        """What the upstream tells at ``tags/list`` or ``referrers/<digest>`` of a repository. Raises Refused."""
+        return None if self._tell_loop(asked) else self._manifests.listing(asked, path, query)
+
+    def status(self) -> t.Dict[str, t.Any]:
+        """Whom it may ask, and who does not answer."""
+        return {"source": "pull-through", "upstreams": self._upstreams.status()}
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._upstreams.close()
+
+    def _tell_loop(self, asked: Asked) -> bool:
+        if not self._upstreams.is_loop(asked):
+            return False
+        self._log.warning("%s was asked for in a circle: %s", asked.reference, ", ".join(asked.via))
+        return True
