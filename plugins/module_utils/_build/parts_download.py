@@ -52,6 +52,8 @@ _FINAL = (400, 401, 403, 405, 451)
 _PARTIAL_CONTENT = 206
 _RANGE_REFUSED = 416
 _FAILURES = (OSError, http.client.HTTPException, UrlError)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_DISK = (*_FULL, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 class NotPublished(BuildError):
@@ -134,7 +136,7 @@ class Downloader:
                 self._complete(url, expected, partial, partial_path)
                 os.replace(partial_path, path)
         except OSError as error:
-            fix = "Make room and run it again." if error.errno == errno.ENOSPC else ""
+            fix = "Make room and run it again." if error.errno in _FULL else ""
             raise BuildError(
                 "cannot keep the download", where=path, why=error.strerror or str(error), fix=fix
             ) from error
@@ -164,6 +166,8 @@ class Downloader:
             try:
                 return self._stream(url, offset, partial)
             except _FAILURES as error:
+                if isinstance(error, OSError) and error.errno in _DISK:
+                    raise
                 failed = 1 if partial.seek(0, os.SEEK_END) > offset else failed + 1
                 refused = _refusal(error, self.mirrored(url))
                 if refused or failed >= _ATTEMPTS:

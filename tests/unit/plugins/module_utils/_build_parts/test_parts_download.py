@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import threading
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._build import parts_download
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import Download
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_download import Downloader, NotPublished
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making import key_of
@@ -45,6 +47,16 @@ def test_a_program_is_checked_against_the_published_sum(site: ReleaseSite, downl
     made = downloader.make(TOOL, "tool")
     assert pathlib.Path(made.path).read_bytes() == DATA
     assert (made.sha256, made.size, made.source_sha256) == (digest, len(DATA), digest)
+
+
+def test_a_full_disk_is_no_fault_of_the_site(
+    site: ReleaseSite, downloader: Downloader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.publish("/v1.0/tool", DATA, "/v1.0/tool.sha256")
+    monkeypatch.setattr(parts_download, "open_partial", lambda _path: os.open("/dev/full", os.O_RDWR))
+    with pytest.raises(BuildError, match="cannot keep the download: No space left on device. Make room"):
+        downloader.make(TOOL, "tool")
+    assert len(site.gets("/v1.0/tool")) == 1
 
 
 def test_what_is_in_the_cache_is_not_fetched_again(site: ReleaseSite, downloader: Downloader) -> None:
