@@ -85,12 +85,14 @@ def test_broken_documents_are_errors(path: str, content: bytes, told: str) -> No
     assert str(caught.value).replace(". Write", ": Write").startswith(told)
 
 
-@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\\ud83d\ude00", r"\ud83d", r"\\ud83d", r"a\/b", "a\tb"])
+@pytest.mark.parametrize("text", [r"\ud83d\ude00", r"\\\ud83d\ude00", r"\ud83d", r"\\ud83d", r"a\/b", r"a\tb"])
 def test_json_is_read_as_json(text: str) -> None:
-    content = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "annotations": {"a": "%s"}},\t\n' % text
-    content += '"spec": {"containers": [{"name": "c", "image": "quay.io/a/b:1"}]}}'
+    head = '{"apiVersion": "v1", "kind": "Pod",\t"metadata": {"name": "p", "annotations": {"a": "' + text + '"}},\n'
+    content = head + '"spec": {"containers": [{"name": "c", "image": "quay.io/a/b:1"}]}}'
     found = scan("manifests/p.json", content.encode()).found
-    assert [(str(one.reference), one.why) for one in found] == [("quay.io/a/b:1", "manifests/p.json:2 Pod/p container c")]
+    assert [(str(one.reference), one.why) for one in found] == [
+        ("quay.io/a/b:1", "manifests/p.json:2 Pod/p container c")
+    ]
 
 
 def test_recursive_anchors_end() -> None:
