@@ -87,9 +87,11 @@ class Push:
             return self._progress(target, name, 0)
         try:
             self._uploads.finish(target.repository, name, digest_of_whole, _chunk(environ))
-        except BaseException:
+        except OutOfOrder as error:
+            status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+            raise Refused(status, "BLOB_UPLOAD_INVALID", error.what) from error
+        finally:
             self._uploads.forget(target.repository, name)
-            raise
         return _created(target, BLOBS, digest_of_whole)
 
     def go_on(self, target: Target, environ: Environ) -> Reply:

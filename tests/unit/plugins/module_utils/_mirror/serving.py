@@ -33,14 +33,21 @@ class Client:
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    def __call__(self, path: str, query: str = "", method: str = "GET", **headers: str) -> Answer:
+    def __call__(
+        self, path: str, query: str = "", method: str = "GET", body: t.Optional[bytes] = None, **headers: str
+    ) -> Answer:
         environ: dict[str, t.Any] = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
             "QUERY_STRING": query,
-            "wsgi.input": io.BytesIO(),
+            "wsgi.input": io.BytesIO(body or b""),
             **{f"HTTP_{name.upper()}": value for name, value in headers.items()},
         }
+        if body is not None:
+            environ.setdefault("CONTENT_LENGTH", str(len(body)))
+        environ["CONTENT_TYPE"] = environ.pop("HTTP_CONTENT_TYPE", "")
+        if "HTTP_CONTENT_LENGTH" in environ:
+            environ["CONTENT_LENGTH"] = environ.pop("HTTP_CONTENT_LENGTH")
         told: list[t.Any] = []
         body = self._application(environ, lambda status, given: told.extend((status, given)))
         try:
