@@ -75,6 +75,17 @@ options:
           - Set C(no_log) on the task as well, to keep it out of the host's log.
         type: bool
         default: false
+  secrets:
+    description:
+      - Files whose content is a secret, by path. Neither contents nor hashes of them are told or logged.
+      - Only their owner can read them, and O(secrets_group) when it is set.
+    type: dict
+    default: {}
+    version_added: 0.2.0
+  secrets_group:
+    description: A group that may read the O(secrets), by name.
+    type: str
+    version_added: 0.2.0
   links:
     description: Symbolic links. Something else in their place is kept in the journal.
     type: list
@@ -273,6 +284,8 @@ ARGUMENT_SPEC: Json = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "users": {"type": "list", "elements": "str", "default": []},
     "files": _list_of(_FILE),
+    "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "secrets_group": {"type": "str", "no_log": False},
     "links": _list_of({**_PLACE, "target": {"type": "str", "required": True}}),
     "directories": _list_of({**_PLACE, "mode": {"type": "str"}}),
     "state_directories": _list_of(_DIRECTORY),

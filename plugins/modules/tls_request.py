@@ -13,8 +13,8 @@ version_added: 0.1.0
 author:
   - sealer.cluster contributors (@sealerio)
 description:
-  - Makes a private key (EC, P-256) where there is none, readable for its owner alone unless O(group) is set, and returns
-    a request to sign it, which M(sealer.cluster.tls_sign) turns into a certificate.
+  - Makes a private key (EC, P-256) where there is none, readable for its owner alone unless O(group) is set. Returns a
+    request to sign it, which M(sealer.cluster.tls_sign) turns into a certificate.
   - Tells whether the certificate that is there is still good. The key never leaves the host.
 requirements:
   - openssl >= 1.1.1

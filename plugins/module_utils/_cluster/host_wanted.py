@@ -41,6 +41,7 @@ def wanted_items(owner: str, params: Json) -> t.List[host_items.Item]:
     given = [(item["path"], item["user"]) for item in params["state_directories"] if item["user"]]
     items += [host_items.OwnedItem(path, _user(user)) for path, user in given]
     items += [_file(item) for item in params["files"]]
+    items += [_secret(path, content, params["secrets_group"]) for path, content in sorted(params["secrets"].items())]
     items += [host_items.LinkItem(_path(item["path"]), str(item["target"])) for item in params["links"]]
     sysctls = {name: _value(name, value) for name, value in sorted(params["sysctls"].items())}
     items += [host_items.SysctlItem(name, value) for name, value in sysctls.items()]
@@ -81,6 +82,13 @@ def _file(item: Json) -> host_items.FileItem:
         )
     group = _user(item["group"]) if item["group"] else ""
     return host_items.FileItem(path, content, _mode(item), bool(item["sensitive"]), group)
+
+
+def _secret(path: str, content: t.Any, group: t.Optional[str]) -> host_items.FileItem:
+    if not isinstance(content, str):
+        raise ClusterError("a secret has to be a text", where=path)
+    mode = "0640" if group else "0600"
+    return _file({"path": path, "content": content, "mode": mode, "group": group, "sensitive": True})
 
 
 def _user(name: str) -> str:

@@ -12,6 +12,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import FileItem
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_wait import (
     port_answers,
     socket_answers,
@@ -25,6 +26,8 @@ NOTHING: dict[str, t.Any] = {
     "users": [],
     "files": [],
     "links": [],
+    "secrets": {},
+    "secrets_group": None,
     "directories": [],
     "state_directories": [],
     "sysctls": {},
@@ -54,6 +57,13 @@ def test_kernel_settings_last_beyond_a_restart() -> None:
     assert content.endswith("a = 4 5\nb = 1\n")
 
 
+@pytest.mark.parametrize(("group", "mode"), [("daemon", 0o640), (None, 0o600)])
+def test_secrets(group: str | None, mode: int) -> None:
+    (item,) = wanted_items("me", params(secrets={"/etc/x/password": "geheim"}, secrets_group=group))
+    assert isinstance(item, FileItem)
+    assert (item.content, item.mode, item.group, item.sensitive) == (b"geheim", mode, group or "", True)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -66,6 +76,8 @@ def test_kernel_settings_last_beyond_a_restart() -> None:
         (params(sysctls={"a": True}), "cannot be True"),
         (params(sysctls={"a": "1\n2"}), "cannot be"),
         (params(kernel_modules=["a b"]), "not the name of a kernel module"),
+        (params(secrets={"/etc/x": 5}), "a secret has to be a text"),
+        (params(secrets={"x": "y"}), "not a plain absolute path"),
         (params(users=["root:0"]), "not the name of a user"),
         (params(users=["-x"]), "not the name of a user"),
         (params(files=[file(group="a b")]), "not the name of a user or group"),

@@ -323,7 +323,7 @@ def test_given_key_and_certificate(host: Host, certificates: Certificates) -> No
     assert host.key.read_text().strip() == key.strip()
     assert not host.request(names, private_key=key)["changed"]
     assert host.request(names, private_key=certificates.other_key.read_text(), check=True)["changed"]
-    given = {"certificate": certificates.server.read_text(), "ca_certificate": certificates.ca.read_text()}
+    given: Result = {"certificate": certificates.server.read_text(), "ca_certificate": certificates.ca.read_text()}
     for check in (True, False):
         signed = host.sign(asked["csr"], names, check=check, **given)
         assert (signed["changed"], signed["certificate"], signed["warnings"]) == (False, given["certificate"], [])
@@ -356,13 +356,13 @@ def test_given_certificates_that_do_not_fit(
     }
     params = {"certificate": "server", "ca_certificate": "ca", **given}
     with pytest.raises(MirrorError, match=told):
-        host.sign(csr, **{option: texts[name] for option, name in params.items()})
+        host.sign(csr, **t.cast(Result, {option: texts[name] for option, name in params.items()}))
 
 
 def test_given_authority(host: Host, tmp_path: pathlib.Path) -> None:
     elsewhere = Host(tmp_path / "elsewhere")
     elsewhere.sign(elsewhere.request()["csr"])
-    given = {
+    given: Result = {
         "ca_certificate": elsewhere.ca.read_text(),
         "ca_private_key": (elsewhere.pki / "ca.key").read_text().rstrip(),
     }
@@ -373,7 +373,7 @@ def test_given_authority(host: Host, tmp_path: pathlib.Path) -> None:
     assert not host.sign(csr, **given)["changed"]
     other = Host(tmp_path / "other")
     other.sign(other.request()["csr"])
-    changed = {"ca_certificate": other.ca.read_text(), "ca_private_key": (other.pki / "ca.key").read_text()}
+    changed: Result = {"ca_certificate": other.ca.read_text(), "ca_private_key": (other.pki / "ca.key").read_text()}
     predicted, done = host.sign(csr, check=True, **changed), host.sign(csr, **changed)
     assert predicted["diff"] == done["diff"] and done["diff"]["before"]["ca"]["state"] == "another"
     assert host.request()["valid"]
