@@ -26,7 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference impo
 
 REFERRERS_PAGE = 1000
 
-_MOST_DIGITS = 9
+_MOST_DIGITS = 18
 
 
 class Listing(t.Protocol):
@@ -118,8 +118,11 @@ class Discovery:
         """What an upstream tells, with the query of its next page; else what is known here."""
         try:
             listing = self._ask(asked, f"{REFERRERS}/{subject}", _told(target, None))
-        except Refused:
-            return self._referrers.known(asked, subject, cached_only=True), {}
+        except Refused as refused:
+            known = self._referrers.known(asked, subject, cached_only=True)
+            if not known and refused.status != HTTPStatus.FORBIDDEN:
+                raise
+            return known, {}
         if listing is None:
             return self._referrers.known(asked, subject), {}
         manifests = _object(listing.raw).get("manifests")

@@ -12,11 +12,13 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application, Parts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import (
     Asked,
     Content,
     Found,
+    Source,
     StoredContent,
     StoreSource,
 )
@@ -54,6 +56,68 @@ def test_health(shop: Shop) -> None:
     answer = shop.get("/healthz")
     assert answer.status == 200
     assert json.loads(answer.body) == {"status": "ok", "sources": [{"source": "store", "names": 3}]}
+
+
+def test_readiness(shop: Shop) -> None:
+    assert (shop.get("/readyz").status, shop.get("/readyz").body) == (200, b'{"status": "ready"}')
+
+
+class Away:
+    """A source that cannot be used."""
+
+    def manifest(self, asked: Asked) -> t.Optional[Found]:
+        return None
+
+    def blob(self, asked: Asked) -> t.Optional[Content]:
+        return None
+
+    def status(self) -> dict[str, t.Any]:
+        raise OSError("away")
+
+
+def test_upstreams_make_no_mirror_unready(shop: Shop) -> None:
+    get = Client(Application([StoreSource(Store(shop.layout.path)), Away()], logging.getLogger("test")))
+    assert (get("/readyz").status, get("/healthz").status) == (200, 503)
+    get = Client(Application([Away()], logging.getLogger("test")))
+    assert get("/readyz").status == 503
+
+
+class Told(NoCounts):
+    """Remembers what was counted."""
+
+    def __init__(self) -> None:
+        self.served_calls: list[tuple[str, str, str, int]] = []
+
+    def served(self, registry: str, kind: str, source: str, size: int) -> None:
+        self.served_calls.append((registry, kind, source, size))
+
+
+def test_metrics(shop: Shop) -> None:
+    class Far(Away):
+        def manifest(self, asked: Asked) -> t.Optional[Found]:
+            return Found(parse_document(b'{"schemaVersion":2,"manifests":[]}'))
+
+    counts = Told()
+    sources: list[Source] = [StoreSource(Store(shop.layout.path)), Far()]
+    get = Client(Application(sources, logging.getLogger("test"), Parts(counts=counts)))
+    answer = get("/metrics")
+    assert (answer.status, answer.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    size = len(get("/v2/pause/manifests/3.10.1", "ns=registry.k8s.io").body)
+    get("/v2/pause/manifests/3.10.1", "ns=registry.k8s.io", "HEAD")
+    layer = len(get(f"/v2/x/blobs/{shop.layer}", "ns=quay.io").body)
+    get("/v2/x/manifests/1", "ns=quay.io")
+    assert counts.served_calls == [
+        ("registry.k8s.io", "manifest", "store", size),
+        ("quay.io", "blob", "store", layer),
+        ("quay.io", "manifest", "upstream", 34),
+    ]
+
+
+def test_end() -> None:
+    closed: list[str] = []
+    parts = Parts(closing=[lambda: closed.append("a"), lambda: closed.append("b")])
+    Application([], logging.getLogger("test"), parts).close()
+    assert closed == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +240,7 @@ def test_blobs_are_closed(tmp_path: pathlib.Path, method: str, headers: dict[str
             return {}
 
     source = OneBlob()
-    Client(Application([source], logging.getLogger("test")))(f"/v2/x/blobs/{ABSENT}", "", method, **headers)
+    Client(Application([source], logging.getLogger("test")))(f"/v2/x/blobs/{ABSENT}", "", method, None, **headers)
     assert source.content is not None
     assert source.content.fileno() is None
 
