@@ -31,7 +31,7 @@ description:
   - What each engine has to be told, from one description. Files that several engines read are there once.
 author:
   - sealer.cluster contributors (@sealerio)
-positional: engines, existing
+positional: engines, existing, modes
 options:
   _input:
     description:
@@ -56,8 +56,12 @@ options:
     required: true
   existing:
     description:
-      - By path, C(content) and C(mode) of files that are not only ours, C(/etc/containerd/config.toml),
+      - By path, the content of files that are not only ours, C(/etc/containerd/config.toml),
         C(/etc/docker/daemon.json) and C(/root/.config/containers/auth.json). What is missing does not exist.
+    type: dict
+    default: {}
+  modes:
+    description: By path, the modes of these files, in octal digits, to be kept.
     type: dict
     default: {}
 seealso:
@@ -102,14 +106,20 @@ ENGINES: dict[str, t.Callable[[Settings, t.Mapping[str, t.Any]], list[File]]] = 
 
 
 def registry_client_files(
-    settings: t.Any, engines: t.Sequence[str], existing: t.Optional[t.Mapping[str, t.Any]] = None
+    settings: t.Any,
+    engines: t.Sequence[str],
+    existing: t.Optional[t.Mapping[str, str]] = None,
+    modes: t.Optional[t.Mapping[str, str]] = None,
 ) -> list[File]:
     """The files for these settings and engines."""
     if isinstance(engines, str) or not engines or not set(engines) <= set(ENGINES):
         raise AnsibleFilterError(f"registry_client_files wants a list of engines out of {', '.join(sorted(ENGINES))}")
     try:
         parsed = Settings.parse(settings)
-        files = [file for engine in engines for file in ENGINES[engine](parsed, existing or {})]
+        here = {
+            path: {"content": content, "mode": (modes or {}).get(path)} for path, content in (existing or {}).items()
+        }
+        files = [file for engine in engines for file in ENGINES[engine](parsed, here)]
     except SealerError as error:
         raise AnsibleFilterError(f"registry_client_files: {error}") from error
     return list({file["path"]: file for file in files}.values())

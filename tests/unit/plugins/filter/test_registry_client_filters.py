@@ -41,7 +41,9 @@ def by_path(files: t.Sequence[t.Dict[str, t.Any]]) -> t.Dict[str, t.Any]:
 
 
 def told(engine: str, existing: t.Optional[t.Dict[str, t.Any]] = None, **more: t.Any) -> t.Dict[str, t.Any]:
-    return by_path(registry_client_files(settings(**more), [engine], existing))
+    contents = {path: file["content"] for path, file in (existing or {}).items()}
+    modes = {path: file["mode"] for path, file in (existing or {}).items() if "mode" in file}
+    return by_path(registry_client_files(settings(**more), [engine], contents, modes))
 
 
 def toml(file: t.Dict[str, t.Any]) -> t.Dict[str, t.Any]:
