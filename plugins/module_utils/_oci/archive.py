@@ -28,7 +28,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference impo
 
 Named = t.List[t.Tuple[Reference, Descriptor]]
 
-_NEW_FILE_MODE = 0o666
 
 
 def save(
@@ -193,7 +192,7 @@ def _whole_file(path: str) -> t.Iterator[t.BinaryIO]:
     with os_errors("image archive cannot be written", path):
         if os.path.isdir(path):
             raise IsADirectoryError("it is a directory")
-        with os.fdopen(open_partial(partial, _NEW_FILE_MODE), "wb") as stream:
+        with os.fdopen(open_partial(partial, _new_file_mode()), "wb") as stream:
             try:
                 stream.truncate(0)
                 yield stream
@@ -215,3 +214,10 @@ class _Counted:
         data = self._stream.read(size)
         self._progress.add(len(data))
         return data
+
+
+def _new_file_mode() -> int:
+    """The mode that files get which this user makes."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return 0o666 & ~umask

@@ -11,6 +11,7 @@ import gzip
 import io
 import os
 import pathlib
+import stat
 import tarfile
 import typing as t
 
@@ -132,6 +133,16 @@ def test_an_archive_tells_nothing_about_who_made_it(saved: pathlib.Path) -> None
     assert told == {(0, 0, 0, "", "", 0o644)}
     assert [m.name for m in members][:4] == ["oci-layout", "index.json", "blobs", "blobs/sha256"]
     assert [m.name for m in members][4:] == sorted(m.name for m in members if m.name.count("/") == 2)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_an_archive_has_the_mode_of_new_files(source: Layout, tmp_path: pathlib.Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        archive.save(source, source.resolve(NAME), NAME, str(tmp_path / "image.tar"))
+    finally:
+        assert os.umask(before) == umask
+    assert stat.S_IMODE((tmp_path / "image.tar").stat().st_mode) == mode
 
 
 def test_a_loaded_archive_is_not_read_again(target: Layout, saved: pathlib.Path) -> None:
