@@ -55,7 +55,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """The platform written as ``os/architecture[/variant]``."""
+        """The platform written as ``os/architecture[/variant]``; an architecture may have the name that uname tells."""
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(_WORD.fullmatch(part) for part in parts):
             raise OciError(
@@ -63,7 +63,8 @@ class Platform:
                 why="it has to be written as os/architecture[/variant]",
                 fix="For instance: linux/amd64",
             )
-        return cls(parts[0], parts[1], "".join(parts[2:]))
+        architecture, variant = _MACHINES.get(parts[1], (parts[1], ""))
+        return cls(parts[0], architecture, parts[2] if len(parts) == 3 else variant)
 
     @classmethod
     def host(cls) -> Platform:

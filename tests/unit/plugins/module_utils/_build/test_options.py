@@ -53,6 +53,7 @@ def test_what_is_given() -> None:
         ({"name": "Upper"}, "", "Upper"),
         ({"platforms": ["arm64"]}, "", "invalid platform 'arm64'"),
         ({"platforms": ["linux/arm64", "linux/arm64/v8"]}, "", "platforms: linux/arm64/v8 stands there twice"),
+        ({"platforms": ["linux/amd64", "linux/x86_64"]}, "", "platforms: linux/amd64 stands there twice"),
         ({"build_args": {"A": None}}, "", "build_args: A is no text"),
         ({"labels": {"A": []}}, "", "labels: A is no text"),
         ({"parallel": 0}, "", "parallel: must be at least 1"),

@@ -182,6 +182,19 @@ def test_platforms_match_by_their_usual_variant(one: str, other: str, same: bool
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("linux/x86_64", "linux/amd64"),
+        ("linux/aarch64", "linux/arm64"),
+        ("linux/armv7l", "linux/arm/v7"),
+        ("linux/x86_64/v3", "linux/amd64/v3"),
+    ],
+)
+def test_architectures_may_have_the_names_of_machines(text: str, expected: str) -> None:
+    assert str(Platform.parse(text)) == expected
+
+
+@pytest.mark.parametrize(
     "text", ["", "linux", "linux/", "/amd64", "a/b/c/d", "linux/amd 64", "linux/amd64,linux/arm64"]
 )
 def test_what_is_no_platform_is_refused(text: str) -> None:
