@@ -54,6 +54,10 @@ options:
     description: Environment of all commands, above what the image sets.
     type: dict
     default: {}
+  secret_env:
+    description: Like O(env), for passwords and the like, over it. The values are kept out of logs and results.
+    type: dict
+    default: {}
   launch:
     description: Applications to launch instead of those that the image launches, in this order.
     type: list
@@ -104,6 +108,7 @@ ARGUMENT_SPEC = {
     "rootfs": {"type": "path", "default": "/var/lib/sealer/rootfs/current"},
     "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
     "env": {"type": "dict", "default": {}},
+    "secret_env": {"type": "dict", "default": {}, "no_log": True},
     "launch": {"type": "list", "elements": "str", "default": []},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "bool", "default": True},
@@ -120,7 +125,10 @@ def main() -> None:
             params["description"],
             rootfs=params["rootfs"],
             image_digest=params["image_digest"],
-            env=apps_plan.environment("env", params["env"]),
+            env={
+                **apps_plan.environment("env", params["env"]),
+                **apps_plan.environment("secret_env", params["secret_env"]),
+            },
             launch=params["launch"],
         )
         launcher = Launcher(

@@ -61,7 +61,7 @@ def test_values_of_variables() -> None:
         "NO": "false",
         "NONE": "",
     }
-    with pytest.raises(ClusterError, match="env: LIST is no text: it is .*Give a text or a number"):
+    with pytest.raises(ClusterError, match="env: LIST is no text: it is of type list. Give a text or a number"):
         apps_plan.environment("env", {"LIST": ["a"]})
 
 
