@@ -61,9 +61,9 @@ class Upstreams(t.Protocol):
 class _Unbound:
     """Room without end, for a store whose bounds nobody gave."""
 
-    def make(self, _size: int) -> bool:
+    def make(self, size: int, spare: int = 0) -> bool:
         """Taken for granted; a disk that is full is noticed when it is written to."""
-        return True
+        return size + spare >= 0
 
 
 class Fetches:

@@ -38,7 +38,7 @@ _ROUNDS = 6
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 8.0
 _CHECK_ROOM = 64 * 1024 * 1024
-_AT_LEAST = 16 * 1024 * 1024
+_SPARE = 16 * 1024 * 1024
 _TRIES_WITHOUT_ROOM = 8
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -59,8 +59,8 @@ class Place:
 class Room(t.Protocol):
     """Whoever keeps the disk from filling up."""
 
-    def make(self, size: int) -> bool:
-        """Drop what was not used for longest until so much fits; answers whether it does."""
+    def make(self, size: int, spare: int = 0) -> bool:
+        """Drop what was not used for longest until so much fits, and some to spare; answers whether it fits at all."""
 
 
 @dataclass(frozen=True)
@@ -272,10 +272,10 @@ class Leader:
         if self._writer.offset - self._checked >= _CHECK_ROOM:
             self._checked = self._writer.offset
             size = self._growing.size
-            self._require_room(_AT_LEAST if size is None else size - self._writer.offset)
+            self._require_room(0 if size is None else size - self._writer.offset)
 
     def _require_room(self, size: int) -> None:
-        if not self._means.room.make(max(0, size)):
+        if not self._means.room.make(max(PIECE, size), _SPARE):
             raise self._full()
 
     def _with_room(self, action: t.Callable[[], None]) -> None:
@@ -287,7 +287,7 @@ class Leader:
             except OciError as error:
                 if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in _NO_ROOM:
                     raise
-            if not self._means.room.make(_AT_LEAST):
+            if not self._means.room.make(PIECE, _SPARE):
                 break
         raise self._full()
 

@@ -25,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciE
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     make_directories,
+    open_partial,
     os_errors,
     partial_path,
     replace_file,
@@ -95,6 +96,12 @@ class PulledRecords:
         with contextlib.suppress(FileNotFoundError, PermissionError):
             os.utime(self._path(digest), (when, when))
 
+    def drop_hollow(self) -> None:
+        """Forget blobs that are not there, and are not about to be."""
+        for digest, path in _walk(self._layout, "blobs"):
+            if not self._layout.has(digest) and age(path) >= NOTE_SECONDS:
+                self.forget(digest)
+
     def has(self, digest: Digest) -> bool:
         """Whether the blob was pulled through."""
         return os.path.exists(self._path(digest))
@@ -109,6 +116,31 @@ class PulledRecords:
             _unlink(self._path(digest))
         with self._lock:
             self._touched.pop(digest, None)
+
+    def evict(self, entry: Pulled) -> t.Optional[int]:
+        """Take the blob and its record away; answers how large it was.
+
+        None, and both stay, where somebody writes or adopts the blob just now, or used it since the record was read.
+        """
+        path = self._layout.blob_path(entry.digest)
+        partial = partial_path(path)
+        with os_errors("cannot drop a pulled blob", path):
+            try:
+                handle = open_partial(partial, wait=False)
+            except BlockingIOError:
+                return None
+            try:
+                if os.stat(self._path(entry.digest)).st_mtime > entry.used:
+                    return None
+                size = os.stat(path).st_size
+                os.unlink(path)
+                self.forget(entry.digest)
+                return size
+            except FileNotFoundError:
+                return None
+            finally:
+                os.unlink(partial)
+                os.close(handle)
 
     def _path(self, digest: Digest) -> str:
         return record_path(self._layout.path, digest)
@@ -163,12 +195,12 @@ class Incoming:
 
     def is_young(self, digest: Digest) -> bool:
         """Whether somebody fetched the blob so lately that another may go on with what is there."""
-        return os.path.exists(self._path(digest)) and _age(self._partial(digest)) < YOUNG_SECONDS
+        return os.path.exists(self._path(digest)) and age(self._partial(digest)) < YOUNG_SECONDS
 
     def drop_stale(self) -> None:
         """Take away old notes on what is not coming any more."""
         for digest, path in _walk(self._layout, "coming"):
-            if not os.path.exists(self._partial(digest)) and _age(path) >= NOTE_SECONDS:
+            if not os.path.exists(self._partial(digest)) and age(path) >= NOTE_SECONDS:
                 self.drop(digest)
 
     def _path(self, digest: Digest) -> str:
@@ -178,7 +210,7 @@ class Incoming:
         return partial_path(self._layout.blob_path(digest))
 
 
-def _age(path: str) -> float:
+def age(path: str) -> float:
     """Seconds since the file changed; endless without it. A time in the future is as far away as one in the past."""
     try:
         return abs(time.time() - os.stat(path).st_mtime)

@@ -20,6 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import i
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import (
     Incoming,
     PulledRecords,
+    age,
     parse_digest,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_index import name_of
@@ -29,6 +30,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import D
 if t.TYPE_CHECKING:
     from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 
+
+LEFTOVER_SECONDS = 7 * 86400.0
 
 _LEFTOVERS = (".partial", ".anew", ".broken")
 
@@ -67,6 +70,16 @@ def prune(layout: Layout, dry_run: bool) -> t.List[Pruned]:
             incoming.drop_stale()
             OwnContent(layout).sweep()
     return result
+
+
+def remove_leftovers(layout: Layout, seconds: float = LEFTOVER_SECONDS) -> None:
+    """Remove what nobody went on with for so long, while others write."""
+    with os_errors("cannot remove leftovers", layout.path):
+        for digest, path in files(layout):
+            if os.path.basename(path) != digest.hex and age(path) >= seconds:
+                with contextlib.suppress(FileNotFoundError):
+                    remove_if_free(path)
+    Incoming(layout).drop_stale()
 
 
 def verify(layout: Layout) -> t.List[str]:

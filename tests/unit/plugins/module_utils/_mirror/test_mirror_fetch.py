@@ -87,10 +87,11 @@ def write_part(layout: Layout, data: bytes, note: Note | None) -> None:
 def test_a_blob_is_fetched_stored_and_recorded(layout: Layout) -> None:
     told = Told()
     link = FakeLink(Turn(DATA))
-    assert pull(service(layout, link, metrics=told), DATA) == DATA
-    fetches = service(layout, link)
+    fetches, other = service(layout, link, metrics=told), service(layout, link)
     assert pull(fetches, DATA) == DATA
+    assert pull(other, DATA) == DATA
     settle(fetches)
+    settle(other)
     assert layout.read_blob(DIGEST) == DATA
     assert link.offsets == [0] and link.streams[0].closed
     assert [(one.digest, one.size, one.origin) for one in PulledRecords(layout).entries()] == [(DIGEST, 10_000, "up")]
@@ -192,10 +193,12 @@ def test_the_next_url_is_asked_where_one_does_not_have_it(layout: Layout, failur
 
 
 def test_an_upstream_that_stays_away_in_the_middle_is_given_up_in_the_end(layout: Layout) -> None:
-    link = FakeLink(Turn(DATA, cut=3000), Turn(error=AWAY))
+    begun = threading.Event()
+    link = FakeLink(Turn(DATA, cut=3000, stops={0: begun}), Turn(error=AWAY))
     fetches = service(layout, link)
     content = fetches.blob(asked_for(DATA))
     assert content is not None
+    begun.set()
     with pytest.raises(MirrorError, match="rest of a blob cannot be fetched"):
         read_all(content)
     assert content.read_at(0, 3000) == DATA[:3000]
@@ -248,10 +251,12 @@ def test_where_all_lie_there_is_an_error(layout: Layout) -> None:
 
 @pytest.mark.parametrize("size", [9_999, 10_001, 20_000])
 def test_a_wrong_size_is_a_lie_as_well(layout: Layout, size: int) -> None:
-    liar = FakeLink(Turn(DATA + DATA, size=size), name="liar")
+    begun = threading.Event()
+    liar = FakeLink(Turn(DATA + DATA, size=size, stops={0: begun}), name="liar")
     fetches = service(layout, liar, FakeLink(Turn(DATA), name="honest"))
     content = fetches.blob(asked_for(DATA))
     assert content is not None
+    begun.set()
     with pytest.raises(MirrorError):
         read_all(content)
     content.close()
@@ -429,7 +434,9 @@ def test_readers_are_cut_off_where_a_pull_begins_anew(layout: Layout) -> None:
 def test_places_that_disagree_on_the_size_do_not_keep_it_wrong_for_ever(layout: Layout) -> None:
     liar = FakeLink(Turn(DATA, size=12_000, cut=3000), Turn(error=DENIED), name="a")
     honest = FakeLink(Turn(DATA), name="b")
-    assert _outcome(service(layout, liar, honest)) is None
+    fetches = service(layout, liar, honest)
+    assert _outcome(fetches) is None
+    settle(fetches)
     assert leftovers(layout) == []
     assert pull(service(layout, honest), DATA) == DATA
 
