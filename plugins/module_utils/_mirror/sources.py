@@ -149,7 +149,10 @@ class StoreSource:
         else:
             named = self._store.tagged(asked.reference)
             document = None if named is None else self._store.document(named.digest, named.media_type)
-        return None if document is None else Found(document)
+        if document is None:
+            return None
+        self._store.touch(document.digest)
+        return Found(document)
 
     def blob(self, asked: Asked) -> t.Optional[Content]:
         """The blob of this digest, None when it is not here."""
@@ -160,6 +163,8 @@ class StoreSource:
         if content is not None and not self._store.sees(asked.repository, BLOBS, digest):
             content.close()
             return None
+        if content is not None:
+            self._store.touch(digest)
         return content
 
     def status(self) -> t.Dict[str, t.Any]:

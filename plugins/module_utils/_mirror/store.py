@@ -78,6 +78,7 @@ class Store:
         self._signature: t.Optional[_Signature] = None
         self._names = Names({})
         self._layout: t.Optional[Layout] = None
+        self._records: t.Optional[PulledRecords] = None
         self._documents = _DocumentCache(CACHE_LIMIT)
         self._shared: t.Tuple[t.Optional[Names], t.Set[Digest]] = (None, set())
 
@@ -86,6 +87,12 @@ class Store:
         if self._layout is None:
             self._layout = Layout.open(self.path)
         return self._layout
+
+    def touch(self, digest: Digest) -> None:
+        """The content is used now; cheap. What was pulled through and is not used for longest goes first."""
+        if self._records is None:
+            self._records = PulledRecords(self.layout())
+        self._records.touch(digest)
 
     def own(self) -> OwnContent:
         """What was pushed into it."""

@@ -16,6 +16,8 @@ import typing as t
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import Evictor, prune
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords, record_path
@@ -172,6 +174,24 @@ def test_a_user_may_prune_what_services_keep(layout: Layout, options: dict[str, 
     assert there(layout, digests) == left
     assert {one.digest for one in told} == {digest for digest in digests if not layout.has(digest)}
     assert all(one.size == SIZE for one in told)
+
+
+@pytest.mark.parametrize("kind", ["blob", "manifest"])
+def test_what_is_served_is_used(layout: Layout, kind: str) -> None:
+    manifest, layer = put_manifest(layout, "linux/amd64", {"f": b"x"})
+    digest = layer if kind == "blob" else manifest.digest
+    PulledRecords(layout).mark(digest, 1, "quay.io")
+    use(layout, digest, age=5000.0)
+    source = StoreSource(Store(layout.path))
+    asked = Asked(Reference.parse(f"quay.io/t/app@{digest}"))
+    if kind == "blob":
+        content = source.blob(asked)
+        assert content is not None
+        content.close()
+    else:
+        assert source.manifest(asked) is not None
+    (entry,) = PulledRecords(layout).entries()
+    assert time.time() - entry.used < 1000
 
 
 class CacheMachine(RuleBasedStateMachine):
