@@ -13,11 +13,37 @@ import logging
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import is_not_found, refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.fetch import Fetches
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.leading import Room
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Listing
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.manifests import Manifests
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
+
+
+def open_pull_through(
+    config: Config,
+    store: Store,
+    layout: Layout,
+    records: PulledRecords,
+    counts: Counts,
+    log: logging.Logger,
+    room: t.Optional[Room] = None,
+) -> PullThrough:
+    """The source as a configuration wants it; one in each process, made after the process was forked.
+
+    Where nobody may be asked it serves the tags that were pulled through before, marked stale after their time.
+    """
+    upstreams = Upstreams(config)
+    manifests = Manifests(store, upstreams, records, counts, log, negative_ttl=config.negative_ttl)
+    fetches = Fetches(layout, upstreams, records, counts, room, log)
+    return PullThrough(upstreams, manifests, fetches, log)
 
 
 class Blobs(t.Protocol):
@@ -59,6 +85,10 @@ class PullThrough:
     def status(self) -> t.Dict[str, t.Any]:
         """Whom it may ask, and who does not answer."""
         return {"source": "pull-through", "upstreams": self._upstreams.status()}
+
+    def sweep(self) -> int:
+        """Forget the tags whose manifests are gone; answers how many."""
+        return self._manifests.sweep()
 
     def close(self) -> None:
         """Close idle connections."""

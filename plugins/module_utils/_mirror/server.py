@@ -18,9 +18,10 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.compose import application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.main_process import CHECK
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 
@@ -72,7 +73,7 @@ else:
 
         def load(self) -> Application:
             """The application, once in each worker."""
-            return application(self._config, logging.getLogger("gunicorn.error"))
+            return assemble(self._config, logging.getLogger("gunicorn.error"))
 
         def run(self) -> None:
             """Serve until a signal ends it."""
@@ -109,6 +110,7 @@ def main(arguments: t.Optional[t.Sequence[str]] = None) -> int:
         if GUNICORN_IMPORT_ERROR:
             raise MirrorError("gunicorn is missing in this program", why=GUNICORN_IMPORT_ERROR)
         server = Server(config)
+        Upstreams(config).close()
         if not options.check:
             server.run()
     except SealerError as error:

@@ -39,7 +39,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources imp
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.trees import order_of_peers
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login, RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, TlsContexts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Transport
 
 _CONNECT_SECONDS = 5.0
@@ -54,7 +54,7 @@ _PEERS_ASKED = 2
 class _Upstream:
     """A registry with its endpoints, which are the same limits' business."""
 
-    def __init__(self, settings: UpstreamSettings, guard: AddressGuard, state: str) -> None:
+    def __init__(self, settings: UpstreamSettings, guard: AddressGuard, state: str, contexts: TlsContexts) -> None:
         self.settings = settings
         key = _key(settings.name) if state else ""
         limits = Limits(
@@ -69,7 +69,7 @@ class _Upstream:
                 settings.name,
                 UPSTREAM,
                 url,
-                _transport(url, settings.access, login, guard, proxy=settings.proxy or None),
+                _transport(url, settings.access, login, guard, contexts, proxy=settings.proxy or None),
                 limits,
                 _breaker(url, state),
             )
@@ -88,17 +88,22 @@ class _Upstream:
 
 
 class Upstreams:
-    """All there is to ask. Threads may share it; secrets are read from their files once, when it is made."""
+    """All there is to ask. Threads may share it.
+
+    Secrets, authorities and certificates are read from their files when it is made, which raises SealerError where one
+    cannot be used.
+    """
 
     def __init__(self, config: Config) -> None:
         self._config = config
         self._state = os.path.join(config.store, PULLED)
         self._lock = threading.Lock()
+        self._contexts = TlsContexts()
         self._strangers: OrderedDict[str, _Upstream] = OrderedDict()
         self._named: t.Dict[str, _Upstream] = {}
         for settings in config.upstreams if config.pull_through != OFF else ():
             guard = AddressGuard(_host_and_port(settings.urls), settings.redirect_hosts)
-            self._named[settings.name.lower()] = _Upstream(settings, guard, self._state)
+            self._named[settings.name.lower()] = _Upstream(settings, guard, self._state, self._contexts)
         self._parents = [self._neighbour(parent, PARENT) for parent in config.parents]
         peers = [peer for peer in config.peers if peer.url != config.self_url]
         self._peers = {peer.url: self._neighbour(peer, PEER) for peer in peers}
@@ -181,7 +186,7 @@ class Upstreams:
             upstream = self._strangers.get(registry)
             if upstream is None:
                 settings = UpstreamSettings(registry, default_urls(registry))
-                upstream = self._strangers[registry] = _Upstream(settings, AddressGuard(), "")
+                upstream = self._strangers[registry] = _Upstream(settings, AddressGuard(), "", self._contexts)
             self._strangers.move_to_end(registry)
             dropped = self._strangers.popitem(last=False)[1] if len(self._strangers) > _KEPT_STRANGERS else None
         if dropped is not None:
@@ -190,7 +195,8 @@ class Upstreams:
 
     def _neighbour(self, settings: Neighbour, kind: str) -> Endpoint:
         guard = AddressGuard(_host_and_port([settings.url]))
-        transport = _transport(settings.url, settings.access, settings.access.login(), guard, proxy="", near=True)
+        login = settings.access.login()
+        transport = _transport(settings.url, settings.access, login, guard, self._contexts, proxy="", near=True)
         name = urlsplit(settings.url).netloc
         return Endpoint(name, kind, settings.url, transport, Limits(name), _breaker(settings.url, self._state))
 
@@ -200,6 +206,7 @@ def _transport(
     access: Access,
     login: t.Optional[Login],
     guard: AddressGuard,
+    contexts: TlsContexts,
     *,
     proxy: t.Optional[str],
     near: bool = False,
@@ -212,6 +219,8 @@ def _transport(
         client_key=access.client_key,
         insecure=access.insecure,
     )
+    if parts.scheme == "https":
+        contexts.of(settings, show_client_cert=True)
     return Transport(
         [settings],
         credentials=Credentials.only({parts.netloc: login} if login is not None else {}),
@@ -220,6 +229,7 @@ def _transport(
         read_timeout=_NEIGHBOUR_READ_SECONDS if near else _READ_SECONDS,
         proxy=proxy,
         guard=guard,
+        contexts=contexts,
         origins={parts.netloc: f"{parts.scheme}://{parts.netloc}"},
     )
 

@@ -23,12 +23,29 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
 if HAS_URLLIB3:
     import urllib3
 
-__all__ = ["DEFAULT_PORTS", "Pools"]
+__all__ = ["DEFAULT_PORTS", "Pools", "TlsContexts"]
 
 DEFAULT_PORTS = {"https": 443, "http": 80}
 _MANY_HOSTS = 128
 
 _Key = t.Tuple[str, str, str, bool, t.Optional[str]]
+
+
+class TlsContexts:
+    """Contexts by what they trust and show, each made once: the system's authorities take a megabyte in each."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._contexts: t.Dict[t.Tuple[str, str, str, bool], ssl.SSLContext] = {}
+
+    def of(self, settings: RegistrySettings, *, show_client_cert: bool) -> ssl.SSLContext:
+        """The context for a registry. Raises OciError where a file that the settings name cannot be used."""
+        cert, key = (settings.client_cert, settings.client_key) if show_client_cert else ("", "")
+        wanted = (settings.ca_path, cert, key, settings.insecure)
+        with self._lock:
+            if wanted not in self._contexts:
+                self._contexts[wanted] = _tls_context(settings, cert, key)
+            return self._contexts[wanted]
 
 
 class Pools:
@@ -46,6 +63,7 @@ class Pools:
         *,
         proxy: t.Optional[str] = None,
         guard: t.Optional[Guard] = None,
+        contexts: t.Optional[TlsContexts] = None,
     ) -> None:
         if not HAS_URLLIB3:
             raise OciError(
@@ -55,6 +73,7 @@ class Pools:
         self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
         self._proxy = proxy
         self._guard = guard
+        self._contexts = contexts or TlsContexts()
         self._lock = threading.Lock()
         self._managers: t.Dict[_Key, urllib3.PoolManager] = {}
 
@@ -97,7 +116,7 @@ class Pools:
         wanted = (settings.ca_path, cert, key, settings.insecure, proxy)
         with self._lock:
             if wanted not in self._managers:
-                context = _tls_context(settings, cert, key)
+                context = self._contexts.of(settings, show_client_cert=show_client_cert)
                 self._managers[wanted] = self._new_manager(context, proxy, settings.insecure)
             return self._managers[wanted]
 

@@ -24,7 +24,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
     broken_connection,
     refusal,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, Pools
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, Pools, TlsContexts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import retry_after_seconds
 
@@ -154,12 +154,13 @@ class Transport:
         read_timeout: float = 60.0,
         proxy: t.Optional[str] = None,
         guard: t.Optional[Guard] = None,
+        contexts: t.Optional[TlsContexts] = None,
         origins: t.Optional[t.Mapping[str, str]] = None,
     ) -> None:
         listed = list(settings)
         self._settings = {one.host: one for one in listed}
         self._credentials = credentials or Credentials(listed)
-        self._pools = Pools(parallel, connect_timeout, read_timeout, proxy=proxy, guard=guard)
+        self._pools = Pools(parallel, connect_timeout, read_timeout, proxy=proxy, guard=guard, contexts=contexts)
         self._lock = threading.Lock()
         self._authorizers: t.Dict[str, Authorizer] = {}
         self._origins: t.Dict[str, str] = dict(origins or {})
