@@ -20,7 +20,7 @@ description:
     stands in files of its own. The configuration is readable for everyone, the files are not.
 author:
   - sealer.cluster contributors (@sealerio)
-positional: directory
+positional: directory, common
 options:
   _input:
     description:
@@ -33,6 +33,10 @@ options:
     description: Where the files will be on the host.
     type: str
     required: true
+  common:
+    description: Settings that each of them gets, as the mirror's configuration has them.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -71,7 +75,7 @@ IN_FILES = {
 Json = t.Dict[str, t.Any]
 
 
-def mirror_settings(entries: t.Sequence[t.Any], directory: str) -> Json:
+def mirror_settings(entries: t.Sequence[t.Any], directory: str, common: t.Mapping[str, t.Any] | None = None) -> Json:
     """The settings and the files."""
     if isinstance(entries, str) or not isinstance(entries, t.Sequence):
         raise AnsibleFilterError("mirror_settings wants a list of upstreams, parents or peers")
@@ -83,7 +87,7 @@ def mirror_settings(entries: t.Sequence[t.Any], directory: str) -> Json:
             raise AnsibleFilterError("an upstream needs a 'name', a parent or peer a 'url'")
         name = str(given.get("name") or given["url"])
         place = f"{directory}/{re.sub(r'[^A-Za-z0-9.-]+', '_', name.split('://')[-1])}"
-        settings.append(_one(name, given, place, files))
+        settings.append({**_one(name, given, place, files), **(common or {})})
     return {"settings": settings, "files": files}
 
 

@@ -50,6 +50,13 @@ def test_parents_may_be_urls_alone() -> None:
     }
 
 
+def test_what_all_have_in_common() -> None:
+    assert mirror_settings(["https://a", "https://b"], "/m", {"ca": "/ca"})["settings"] == [
+        {"url": "https://a", "ca": "/ca"},
+        {"url": "https://b", "ca": "/ca"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
