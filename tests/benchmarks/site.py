@@ -22,17 +22,15 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 import time
 import typing as t
 
+from ansible_collections.sealer.cluster.tests.benchmarks import document
 from ansible_collections.sealer.cluster.tests.lab.lab import DEMO_IMAGE, HERE, STORE, Lab
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-DOCUMENT = ROOT / "docs" / "benchmarks.md"
 ALLOWED = 30.0
 KUBECTL = "KUBECONFIG=/etc/kubernetes/admin.conf kubectl"
 APPLICATIONS = "/var/lib/sealer/rootfs/current/application/apps"
@@ -179,19 +177,8 @@ def main() -> int:
     told = (
         f"`site` takes {more:.1f} s more than bare kubeadm ({ratio:.1f} times as long; median of {len(rounds)} rounds)"
     )
-    lines = [
-        "# Benchmarks",
-        "",
-        "Written by `make bench`.",
-        "",
-        "## site beside bare kubeadm",
-        "",
-        method,
-        "",
-        f"**Result**: {told}.",
-        "",
-    ]
-    DOCUMENT.write_text("\n".join([*lines, *table("site", ours), *table("bare kubeadm", by_hand)]))
+    lines = [method, "", f"**Result**: {told}.", ""]
+    document.write("site beside bare kubeadm", [*lines, *table("site", ours), *table("bare kubeadm", by_hand)])
     print(told)
     return 0 if more <= ALLOWED else 1
 

@@ -29,6 +29,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange im
     BadRequest,
     Exchange,
     Headers,
+    Heads,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.feeds import Outgoing, feed_of
 
@@ -70,7 +71,7 @@ class Service:
     """What connections are served with."""
 
     application: Application
-    settings: t.Any
+    heads: Heads
     tls: t.Optional[ssl.SSLContext]
     log: logging.Logger
     access: t.Callable[[Exchange, int, bool], None]
@@ -224,7 +225,7 @@ class Connection:
         self._searched = 0
         self._continued = False
         try:
-            self.exchange = Exchange(head, self._buffer, self._service.settings, self._peer, self)
+            self.exchange = Exchange(self._service.heads.read(head), self._buffer, self._peer, self)
         except BadRequest as error:
             return self._reject(error)
         return Want.WORK

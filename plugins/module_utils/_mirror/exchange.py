@@ -9,12 +9,15 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import sys
 import time
 import traceback
+import types
 import typing as t
+from dataclasses import dataclass
 from email.utils import formatdate
 from urllib.parse import unquote_to_bytes
 
@@ -40,7 +43,21 @@ except ImportError:
 REQUEST_ID = "sealer.request_id"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+_MOST_KNOWN = 512
+_KNOWN_SIZE = 1024
+_NOBODY = ("", 0)
 _BODILESS = frozenset({204, 304})
+_COMMON = {
+    "SCRIPT_NAME": "",
+    "SERVER_NAME": "",
+    "SERVER_PORT": "",
+    "wsgi.version": (1, 0),
+    "wsgi.input_terminated": True,
+    "wsgi.errors": sys.stderr,
+    "wsgi.multithread": True,
+    "wsgi.multiprocess": True,
+    "wsgi.run_once": False,
+}
 
 Environ = t.Dict[str, t.Any]
 Headers = t.List[t.Tuple[str, str]]
@@ -56,25 +73,69 @@ class BadRequest(MirrorError):
         self.status = status
 
 
+@dataclass(frozen=True)
+class Head:
+    """What a request's head says; ``length`` is of its body, None for the chunked coding."""
+
+    method: str
+    uri: str
+    version: t.Tuple[int, int]
+    closing: bool
+    length: t.Optional[int]
+    environ: Environ
+
+    @classmethod
+    def parse(cls, data: bytes, settings: t.Any) -> Head:
+        """Have gunicorn read it. Raises BadRequest."""
+        request = _parsed(data, settings)
+        reader = request.body.reader
+        length = None if isinstance(reader, ChunkedReader) else reader.length
+        return cls(request.method, request.uri, request.version, request.should_close(), length, _environ(request))
+
+
+class Heads:
+    """Reads heads; what is asked again and again, and is no secret, is read once."""
+
+    def __init__(self, settings: t.Any) -> None:
+        """``settings`` are gunicorn's."""
+        names = [*settings.settings, "is_ssl"]
+        # as plain attributes: gunicorn looks each one up anew, which takes longer than to read a header
+        self._settings = types.SimpleNamespace(**{name: getattr(settings, name) for name in names})
+        self._known: t.Dict[bytes, Head] = {}
+
+    def read(self, data: bytes) -> Head:
+        """What this head says. Raises BadRequest."""
+        known = self._known.get(data)
+        if known is not None:
+            return known
+        head = Head.parse(data, self._settings)
+        if len(data) <= _KNOWN_SIZE and "HTTP_AUTHORIZATION" not in head.environ:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[data] = head
+        return head
+
+
 class Exchange:
     """A request whose head is complete, and the head of what answers it."""
 
     __slots__ = ("closing", "environ", "input", "length", "method", "path", "started", "status", "_headers", "_version")
 
-    def __init__(self, head: bytes, rest: bytearray, settings: t.Any, peer: Address, source: Source) -> None:
-        """``settings`` are gunicorn's. Raises BadRequest."""
-        request = _parsed(head, settings, peer)
-        self.method: str = request.method
-        self.path: str = request.uri.partition("?")[0]
-        self.closing: bool = request.should_close()
+    def __init__(self, head: Head, rest: bytearray, peer: Address, source: Source) -> None:
+        self.method = head.method
+        self.path = head.uri.partition("?")[0]
+        self.closing = head.closing
         self.started = time.monotonic()
         self.status = ""
         self.length: t.Optional[int] = None
-        self._version: t.Tuple[int, int] = request.version
+        self._version = head.version
         self._headers: Headers = []
-        reader = request.body.reader
-        self.input = Input(source, rest, None if isinstance(reader, ChunkedReader) else reader.length)
-        self.environ = _environ(request, peer, self.input)
+        self.input = Input(source, rest, head.length)
+        environ = self.environ = head.environ.copy()
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
+        environ["wsgi.input"] = self.input
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        environ[REQUEST_ID] = given if given and _REQUEST_ID.fullmatch(given) else _new_id()
 
     @property
     def waits_for_continue(self) -> bool:
@@ -129,9 +190,9 @@ class Exchange:
         return head.encode("latin-1")
 
 
-def _parsed(head: bytes, settings: t.Any, peer: Address) -> t.Any:
+def _parsed(data: bytes, settings: t.Any) -> t.Any:
     try:
-        return Request(settings, IterUnreader([head]), peer)
+        return Request(settings, IterUnreader([data]), _NOBODY)
     except UnsupportedTransferCoding as error:
         raise BadRequest("501 Not Implemented", f"the request cannot be read: {error}") from error
     except LimitRequestLine as error:
@@ -142,39 +203,41 @@ def _parsed(head: bytes, settings: t.Any, peer: Address) -> t.Any:
         raise BadRequest("400 Bad Request", f"the request cannot be read: {error}") from error
 
 
-def _environ(request: t.Any, peer: Address, body: Input) -> Environ:
+def _environ(request: t.Any) -> Environ:
     environ: Environ = {
         "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
         "QUERY_STRING": request.query,
         "RAW_URI": request.uri,
-        "REMOTE_ADDR": peer[0],
-        "REMOTE_PORT": str(peer[1]),
-        "SERVER_NAME": "",
-        "SERVER_PORT": "",
         "SERVER_PROTOCOL": f"HTTP/{request.version[0]}.{request.version[1]}",
-        "wsgi.version": (1, 0),
         "wsgi.url_scheme": request.scheme,
-        "wsgi.input": body,
-        "wsgi.input_terminated": True,
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
+        **_COMMON,
     }
     for name, value in request.headers:
         key = name.replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ else value
-    given = environ.get("HTTP_X_REQUEST_ID", "")
-    environ[REQUEST_ID] = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
     return environ
 
 
 def _refuse_to_write(_data: bytes) -> None:
     raise MirrorError("this server takes an answer's body from the iterable alone")
+
+
+class _Identities:
+    """Request ids: unique over processes and restarts, and cheap."""
+
+    def __init__(self) -> None:
+        self.begin()
+        os.register_at_fork(after_in_child=self.begin)
+
+    def begin(self) -> None:
+        """A process of its own."""
+        self._prefix, self._count = os.urandom(6).hex(), itertools.count(1)
+
+    def __call__(self) -> str:
+        return f"{self._prefix}-{next(self._count):x}"
 
 
 class _Clock:
@@ -193,3 +256,4 @@ class _Clock:
 
 
 _date = _Clock()
+_new_id = _Identities()

@@ -9,12 +9,16 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 import traceback
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import REFERENCE_KEY
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import REQUEST_ID, Exchange
+
+_STDERR = 2
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 
@@ -30,17 +34,16 @@ else:
         error_fmt = "%(levelname)s %(message)s"
 
         def exchange(self, exchange: Exchange, sent: int, complete: bool) -> None:
-            """One line a request: who, what, status, bytes, seconds, id. No query and no header is told."""
+            """One line a request: who, what, status, bytes, seconds, id. No query and no header is told.
+
+            Past Python's logging, which would take a tenth of all the time that a manifest takes.
+            """
             environ = exchange.environ
-            self.error_log.info(
-                "%s %s %s %s %s %dB %.3fs %s%s",
-                environ["REMOTE_ADDR"],
-                exchange.method,
-                exchange.path,
-                environ.get(REFERENCE_KEY, "-"),
-                exchange.status[:3] or "-",
-                sent,
-                time.monotonic() - exchange.started,
-                environ[REQUEST_ID],
-                "" if complete else " broken off",
+            took = time.monotonic() - exchange.started
+            line = (
+                f"INFO {environ['REMOTE_ADDR']} {exchange.method} {exchange.path} {environ.get(REFERENCE_KEY, '-')}"
+                f" {exchange.status[:3] or '-'} {sent}B {took:.3f}s {environ[REQUEST_ID]}"
+                f"{'' if complete else ' broken off'}\n"
             )
+            with contextlib.suppress(OSError):
+                os.write(_STDERR, line.encode("utf-8", "replace"))

@@ -15,7 +15,7 @@ import traceback
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import Service
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange, Heads
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.loop import Loop
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
@@ -36,7 +36,9 @@ else:
 
         def run(self) -> None:
             """Serve until told to end."""
-            service = Service(self.wsgi, self.cfg, self.app.tls, self.log.error_log, self._told, lambda: self.alive)
+            service = Service(
+                self.wsgi, Heads(self.cfg), self.app.tls, self.log.error_log, self._told, lambda: self.alive
+            )
             loop = self._loop = Loop(self.sockets, service, self.cfg.threads, most_connections())
             loop.start()
             while self.alive and self.ppid == os.getppid():

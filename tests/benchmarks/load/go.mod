@@ -1,0 +1,3 @@
+module sealer.invalid/tests/benchmarks/load
+
+go 1.24

@@ -1,0 +1,168 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How fast the mirror serves beside CNCF distribution and nginx, in one run, turn by turn.
+
+Method. One machine; the clients (a Go program, one TLS connection each, kept) share its processors with the server. All
+servers have the same certificate (P-256) and the same files, in the page cache. In each round each server is
+started anew and measured in turn, so what else the machine does hits all alike:
+
+1. a blob of 512 MB by 1, 8 and 64 clients for some seconds each: MB a second, over all clients
+2. a manifest by tag by 32 clients: requests a second
+3. memory of all the server's processes while 64 clients take the blob: the highest sum of proportional set sizes
+
+nginx serves plain files and knows nothing of manifests: its requests a second say what the machine can do.
+A ratio is made within a round; min/median/max over the rounds. The bars: throughput at least that of either
+distribution and 0.9 of nginx's at each number of clients, three times the manifests a second of either distribution,
+100 MB of memory.
+
+Usage: python tests/benchmarks/mirror.py [ROUNDS] [SECONDS] (3 rounds of 4 s by default); writes docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import sys
+import tempfile
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, canonical_json
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.tests.benchmarks import document
+from ansible_collections.sealer.cluster.tests.benchmarks.serving import (
+    CACHE,
+    REPOSITORY,
+    TAG,
+    Content,
+    Place,
+    Running,
+    debian_registry,
+    load,
+    load_program,
+    nginx,
+    ours,
+    registry_v3,
+)
+from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
+from ansible_collections.sealer.cluster.tests.unit.sample_image import noise
+
+CLIENTS = (1, 8, 64)
+BLOB_SIZE = 512 * 1000 * 1000
+LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+SERVERS: t.Mapping[str, t.Callable[[Content, Place], t.ContextManager[Running]]] = {
+    "ours": ours,
+    "docker-registry 2.8.2": debian_registry,
+    "distribution v3": registry_v3,
+    "nginx": nginx,
+}
+Figures = t.Dict[str, float]
+
+
+def content_in(directory: pathlib.Path) -> Content:
+    """A store with an image of one large layer, its tag under the name that a client without registry means."""
+    layout = Layout.open(str(directory / "store"), create=True)
+    part = noise("benchmark", 1000 * 1000)
+    blob = layout.put_bytes(part * (BLOB_SIZE // len(part)))
+    config = layout.put_bytes(b"{}")
+    entries = {"config": (config, 2, media.OCI_CONFIG), "layer": (blob, BLOB_SIZE, LAYER)}
+    described = {
+        name: {"mediaType": kind, "digest": str(digest), "size": size} for name, (digest, size, kind) in entries.items()
+    }
+    manifest = canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": media.OCI_MANIFEST,
+            "config": described["config"],
+            "layers": [described["layer"]],
+        }
+    )
+    digest = layout.put_bytes(manifest)
+    layout.tag(Reference.parse(f"docker.io/{REPOSITORY}:{TAG}"), Descriptor(media.OCI_MANIFEST, digest, len(manifest)))
+    return Content(layout, digest, media.OCI_MANIFEST, [blob, config])
+
+
+def measure(server: Running, content: Content, place: Place, program: pathlib.Path, seconds: str) -> Figures:
+    """All figures of one server in one round."""
+    blob = server.url("blobs", content.blobs[0])
+    figures: Figures = {}
+    load(program, place, blob, 2, "-once")
+    for clients in CLIENTS:
+        with server.watched() as samples:
+            figures[f"MB/s, {clients} clients"] = load(program, place, blob, clients, "-seconds", seconds).throughput
+    figures["memory MB, 64 clients"] = max(samples) / 1e6
+    accept = ("-accept", content.media_type, "-seconds", seconds)
+    figures["manifests/s"] = load(program, place, server.url("manifests", TAG), 32, *accept).rate
+    return figures
+
+
+def spread(values: t.Sequence[float], form: str) -> str:
+    """Minimum, median and maximum."""
+    return " / ".join(format(value, form) for value in (min(values), statistics.median(values), max(values)))
+
+
+def tables(rounds: t.Sequence[t.Mapping[str, Figures]]) -> t.List[str]:
+    """What was measured, and ours divided by theirs."""
+    names = list(rounds[0])
+    lines = [f"| min / median / max | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for figure in rounds[0]["ours"]:
+        cells = [spread([one[name][figure] for one in rounds], ".0f") for name in names]
+        lines.append(f"| {figure} | {' | '.join(cells)} |")
+    others = [name for name in names if name != "ours"]
+    lines += ["", f"| ours divided by | {' | '.join(others)} |", "|---" * (len(others) + 1) + "|"]
+    for figure in rounds[0]["ours"]:
+        cells = [spread([one["ours"][figure] / one[name][figure] for one in rounds], ".2f") for name in others]
+        lines.append(f"| {figure} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def missed(rounds: t.Sequence[t.Mapping[str, Figures]]) -> t.List[str]:
+    """The bars that are missed, by the median of the ratios."""
+
+    def ratio(figure: str, name: str) -> float:
+        return statistics.median(one["ours"][figure] / one[name][figure] for one in rounds)
+
+    bars = [("manifests/s", name, 3.0) for name in SERVERS if name not in ("ours", "nginx")]
+    for clients in CLIENTS:
+        bars += [
+            (f"MB/s, {clients} clients", name, 0.9 if name == "nginx" else 1.0) for name in SERVERS if name != "ours"
+        ]
+    found = [
+        f"{figure}: {ratio(figure, name):.2f} of {name}, the bar is {bar}"
+        for figure, name, bar in bars
+        if ratio(figure, name) < bar
+    ]
+    used = max(one["ours"]["memory MB, 64 clients"] for one in rounds)
+    return found + ([f"memory: {used:.0f} MB, the bar is 100"] if used > 100 else [])
+
+
+def main() -> int:
+    """Run the rounds, write the section; 1 when a bar is missed."""
+    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    seconds = sys.argv[2] if len(sys.argv) > 2 else "4"
+    program = load_program()
+    rounds: t.List[t.Dict[str, Figures]] = []
+    with tempfile.TemporaryDirectory(dir=CACHE, prefix="bench-") as directory:
+        place = Place(pathlib.Path(directory), Certificates.make(pathlib.Path(directory)))
+        content = content_in(place.directory)
+        for number in range(wanted):
+            one: t.Dict[str, Figures] = {}
+            for name, server in SERVERS.items():
+                with server(content, place) as running:
+                    one[name] = measure(running, content, place, program, seconds)
+                shown = ", ".join(f"{figure} {value:.0f}" for figure, value in one[name].items())
+                print(f"round {number + 1}: {name}: {shown}", flush=True)
+            rounds.append(one)
+    problems = missed(rounds)
+    told = "every bar is met" if not problems else "; ".join(problems)
+    method = (__doc__ or "").split("Usage:", maxsplit=1)[0].strip()
+    document.write("mirror beside distribution and nginx", [method, "", f"**Result**: {told}.", "", *tables(rounds)])
+    print(told)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
