@@ -4,9 +4,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Runs the role and then the engines in a mount namespace of its own, over copies of the host's files:
-# inside.sh TEST_DIR ANSIBLE_PLAYBOOK FILES "ENGINE …"
+# inside.sh TEST_DIR ANSIBLE_PLAYBOOK FILES "ENGINE …" ADDRESS
 set -euo pipefail
-test_dir=$1 ansible_playbook=$2 files=$3 engines=$4
+test_dir=$1 ansible_playbook=$2 files=$3 engines=$4 address=$5
 work=$(mktemp -d "$test_dir/inside.XXXXXX")
 mount -t tmpfs none "$work"
 for place in /etc /root /var/lib; do
@@ -53,11 +53,11 @@ wait_for() {
 }
 
 containerd_pulls() {
-    local address=$work/containerd.sock
+    local socket=$work/containerd.sock
     containerd config dump | grep -F 'config_path = "/etc/containerd/certs.d"' >/dev/null
     containerd config dump | grep -F 'bin_dir = "/usr/lib/cni"' >/dev/null
-    containerd --config /etc/containerd/config.toml --address "$address" --root "$work/containerd" --state "$work/containerd-state" >"$work/containerd.log" 2>&1 &
-    local ctr=(ctr --address "$address") pid=$!
+    containerd --config /etc/containerd/config.toml --address "$socket" --root "$work/containerd" --state "$work/containerd-state" >"$work/containerd.log" 2>&1 &
+    local ctr=(ctr --address "$socket") pid=$!
     wait_for "${ctr[@]}" version
     for image in "$web" "$pause"; do
         "${ctr[@]}" images pull --hosts-dir /etc/containerd/certs.d --snapshotter native --platform linux/amd64 "$image" >"$work/ctr.log" 2>&1 || { cat "$work/ctr.log" >&2; exit 1; }
@@ -86,6 +86,10 @@ containers_pull() {
 
 docker_pulls() {
     local socket=unix://$work/docker.sock
+    # dockerd has no mirrors for other registries, but a mirror can stand in the place of one.
+    echo "$address registry.k8s.io" >>/etc/hosts
+    mkdir -p /etc/docker/certs.d/registry.k8s.io
+    cp "$test_dir/ca.crt" /etc/docker/certs.d/registry.k8s.io/
     dockerd --host "$socket" --data-root "$work/docker" --exec-root "$work/docker-exec" --pidfile "$work/docker.pid" \
         --storage-driver vfs --bridge none --iptables=false --ip-forward=false >"$work/dockerd.log" 2>&1 &
     local pid=$!
@@ -93,6 +97,9 @@ docker_pulls() {
     docker --host "$socket" info --format '{{.LoggingDriver}}' | grep -qx journald
     docker --host "$socket" pull --quiet web:1.0 >/dev/null
     pulled docker "$web"
+    docker --host "$socket" pull --quiet "$pause" >/dev/null
+    rm -r /etc/docker/certs.d/registry.k8s.io
+    pulled docker "$pause"
     kill "$pid"
     wait "$pid" || true
 }
