@@ -52,6 +52,7 @@ _REVALIDATE = ("Cache-Control", "no-cache")
 _STALE = ("Warning", '110 - "Response is Stale"')
 
 Environ = t.Dict[str, t.Any]
+_Answer = t.TypeVar("_Answer")
 
 
 class StartResponse(t.Protocol):
@@ -203,24 +204,41 @@ class Application:
             yield Asked(elsewhere, False, via, cached_only or hidden)
 
     def _manifest(self, target: Target, environ: Environ) -> Reply:
-        for asked in self._asked(target, environ):
-            environ[REFERENCE_KEY] = str(asked.reference)
-            for source in self._sources:
-                found = source.manifest(asked)
-                if found is not None:
-                    self._count(environ, asked, metrics.MANIFEST, source, len(found.document.raw))
-                    return _document_reply(found, environ, pinned=asked.reference.digest is not None)
-        raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
+        answer = self._first(target, environ, lambda source, asked: source.manifest(asked))
+        if answer is None:
+            raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
+        asked, source, found = answer
+        self._count(environ, asked, metrics.MANIFEST, source, len(found.document.raw))
+        return _document_reply(found, environ, pinned=asked.reference.digest is not None)
 
     def _blob(self, target: Target, environ: Environ, pushing: bool) -> Reply:
-        for asked in self._asked(target, environ, pushing):
+        answer = self._first(target, environ, lambda source, asked: source.blob(asked), pushing)
+        if answer is None:
+            raise _unknown(target, "BLOB_UNKNOWN", "blob")
+        asked, source, content = answer
+        self._count(environ, asked, metrics.BLOB, source, content.size)
+        return _blob_reply(content, environ)
+
+    def _first(
+        self,
+        target: Target,
+        environ: Environ,
+        ask: t.Callable[[Source, Asked], t.Optional[_Answer]],
+        here: bool = False,
+    ) -> t.Optional[t.Tuple[Asked, Source, _Answer]]:
+        """What the first source that has it gives. Docker Hub may be forbidden where the client did not name it."""
+        for asked in self._asked(target, environ, here):
             environ[REFERENCE_KEY] = str(asked.reference)
             for source in self._sources:
-                content = source.blob(asked)
-                if content is not None:
-                    self._count(environ, asked, metrics.BLOB, source, content.size)
-                    return _blob_reply(content, environ)
-        raise _unknown(target, "BLOB_UNKNOWN", "blob")
+                try:
+                    answer = ask(source, asked)
+                except Refused as refused:
+                    if target.named or refused.status != HTTPStatus.FORBIDDEN:
+                        raise
+                    answer = None
+                if answer is not None:
+                    return asked, source, answer
+        return None
 
     def _count(self, environ: Environ, asked: Asked, kind: str, source: Source, size: int) -> None:
         if environ["REQUEST_METHOD"] == "GET":

@@ -79,7 +79,9 @@ class Discovery:
             try:
                 listing = self._ask(one, f"{TAGS}/list", _told(target, ("n", "last")))
             except Refused as refused:
-                listing, refusal = None, refused
+                listing = None
+                if target.named or refused.status != HTTPStatus.FORBIDDEN:
+                    refusal = refused
             if listing is not None:
                 found = _strings(_object(listing.raw).get("tags"))
                 fields = dict(parse_qsl(listing.next_query))

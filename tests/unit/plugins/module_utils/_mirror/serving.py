@@ -49,11 +49,11 @@ class Client:
         if "HTTP_CONTENT_LENGTH" in environ:
             environ["CONTENT_LENGTH"] = environ.pop("HTTP_CONTENT_LENGTH")
         told: list[t.Any] = []
-        body = self._application(environ, lambda status, given: told.extend((status, given)))
+        answer = self._application(environ, lambda status, given: told.extend((status, given)))
         try:
-            content = b"".join(body)
+            content = b"".join(answer)
         finally:
-            getattr(body, "close", lambda: None)()
+            getattr(answer, "close", lambda: None)()
         names = [name for name, _value in told[1]]
         assert len(set(names)) == len(names), "a header stands twice"
         return Answer(int(told[0].split()[0]), dict(told[1]), content)

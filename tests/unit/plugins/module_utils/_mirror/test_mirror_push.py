@@ -11,10 +11,13 @@ import json
 import os
 import pathlib
 import typing as t
+from http import HTTPStatus
+from urllib.parse import quote
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import push as push_module
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import uploads as uploads_module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
@@ -32,6 +35,8 @@ from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.
     index,
 )
 from ansible_collections.sealer.cluster.tests.unit.sample_image import Sample, sample
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 LAYER = b"a layer"
 ABSENT = Digest.of(b"absent")
@@ -472,7 +477,63 @@ def test_what_others_are_asked(mirror: Pushing, tmp_path: pathlib.Path) -> None:
     assert asked("GET", "/v2/app/manifests/1") == [(f"{own}:1", True, False), (f"{hub}:1", False, True)]
 
 
+@pytest.mark.parametrize(("status", "wanted"), [(403, 404), (502, 502)])
+def test_docker_hub_that_nobody_named_may_be_forbidden(
+    mirror: Pushing, tmp_path: pathlib.Path, status: int, wanted: int
+) -> None:
+    class Forbidding(Elsewhere):
+        def manifest(self, asked: Asked) -> t.Optional[Found]:
+            if asked.own:
+                return None
+            raise Refused(HTTPStatus(status), "DENIED", "not this registry")
+
+        def blob(self, asked: Asked) -> t.Optional[Content]:
+            self.manifest(asked)
+            return None
+
+        def listing(self, asked: Asked, path: str, query: t.Sequence[tuple[str, str]]) -> None:
+            self.manifest(asked)
+
+    mirror = Pushing.over(tmp_path, mirror.layout, Forbidding())
+    for rest in ("manifests/1", f"manifests/{ABSENT}", f"blobs/{ABSENT}", "tags/list"):
+        assert mirror("GET", f"/v2/app/{rest}").status == wanted
+        assert mirror("GET", f"/v2/docker.io/app/{rest}").status == status
+
+
 def test_registry_that_was_named_is_told(mirror: Pushing, cluster: Sample) -> None:
     answer = mirror.client("/v2/pause/manifests/3.10.1", "ns=registry.k8s.io")
     assert answer.headers["OCI-Namespace"] == "registry.k8s.io"
     assert "OCI-Namespace" not in mirror.client("/v2/registry.k8s.io/pause/manifests/3.10.1").headers
+
+
+TEXT = st.text(st.characters(max_codepoint=255), max_size=40)
+WORD = st.sampled_from(
+    ["a", "b/c", "quay.io/a", "manifests", "blobs", "uploads", "", "1", "latest", str(ABSENT), "sha512:x", "..", NAME]
+)
+PATHS = st.one_of(TEXT, st.lists(st.one_of(WORD, TEXT), max_size=6).map(lambda parts: "/".join(["/v2", *parts])))
+FIELDS = st.tuples(
+    st.sampled_from(["digest", "mount", "from", "tag", "n", "last", "ns", "artifactType", "digest-algorithm"]),
+    st.one_of(WORD, TEXT.map(quote)),
+).map("=".join)
+
+
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
+    path=PATHS,
+    query=st.lists(FIELDS, max_size=4).map("&".join),
+    body=st.one_of(st.binary(max_size=50), st.just(image()), st.just(index())),
+    content_range=st.one_of(TEXT, st.sampled_from(["", "0-1", "5-9"])),
+    content_length=st.one_of(TEXT, st.sampled_from(["", "0", "50", "-1", "99999999999999999999"])),
+    content_type=st.one_of(TEXT, st.sampled_from([media.OCI_MANIFEST, media.OCI_INDEX])),
+)
+def test_any_request_of_a_pusher_gets_a_proper_answer(
+    mirror: Pushing, method: str, path: str, query: str, body: bytes, **headers: str
+) -> None:
+    answer = mirror.client(path, query, method, body, authorization=mirror.authorization, **headers)
+    assert answer.status in (200, 201, 202, 204, 400, 403, 404, 405, 413, 414, 416)
+    if answer.status >= 400 and method != "HEAD":
+        code(answer)
+    for name, value in answer.headers.items():
+        assert (name + value).isascii()
+        assert (name + value).isprintable()
