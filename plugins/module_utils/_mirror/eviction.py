@@ -29,7 +29,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_check i
 FUTURE_SECONDS = 60.0
 
 _BATCH = 64
-_COUNT_SECONDS = 30.0
+_COUNT_SECONDS = 1.0
+_COUNT_SHARE = 20.0
 _SPARE = 20
 
 _Signature = t.Tuple[int, int, int]
@@ -65,7 +66,8 @@ class Evictor:
         self._keep_free = keep_free
         self._lock = threading.Lock()
         self._pins: t.Tuple[t.Optional[_Signature], t.Set[Digest]] = (None, set())
-        self._counted: t.Tuple[float, int] = (float("-inf"), 0)
+        self._count_at = float("-inf")
+        self._counted = 0
 
     def make(self, size: int, spare: int = 0) -> bool:
         """Drop what was not used for longest until so much fits, and some to spare where any has to go.
@@ -77,6 +79,7 @@ class Evictor:
             if lacking > 0:
                 lacking += spare
                 self._evict(self._entries(), _Goal(bytes_to_free=lacking))
+            self._counted += size
             return self._free() - self._keep_free >= size
 
     def keep_bounds(self) -> None:
@@ -86,7 +89,7 @@ class Evictor:
             for entry in entries:
                 if entry.used > now + FUTURE_SECONDS:
                     self._records.set_used(entry.digest, now)
-            self._metrics.cached(len(entries), self._counted[1])
+            self._metrics.cached(len(entries), self._counted)
             lacking = self._lacking(0)
             if lacking > 0:
                 self._evict(entries, _Goal(bytes_to_free=lacking))
@@ -119,18 +122,21 @@ class Evictor:
         return found.f_bavail * found.f_frsize
 
     def _used(self) -> int:
-        if time.monotonic() - self._counted[0] >= _COUNT_SECONDS:
+        """What others added is counted now and then: seldom, where that takes long."""
+        if time.monotonic() >= self._count_at:
             self._entries()
-        return self._counted[1]
+        return self._counted
 
     def _entries(self) -> t.List[Pulled]:
         """What was pulled through and is here, what was not used for longest first."""
-        now = time.time()
+        now, began = time.time(), time.monotonic()
         entries = []
         for entry in self._records.entries():
             with contextlib.suppress(FileNotFoundError):
                 entries.append(replace(entry, size=os.stat(self._layout.blob_path(entry.digest)).st_size))
-        self._counted = (time.monotonic(), sum(entry.size for entry in entries))
+        self._counted = sum(entry.size for entry in entries)
+        ended = time.monotonic()
+        self._count_at = ended + max(_COUNT_SECONDS, _COUNT_SHARE * (ended - began))
         return sorted(entries, key=lambda entry: (min(entry.used, now), entry.used, entry.digest))
 
     def _evict(self, entries: t.Sequence[Pulled], goal: _Goal, dry_run: bool = False) -> t.List[Pruned]:
@@ -154,7 +160,7 @@ class Evictor:
         size = self._records.evict(entry)
         if size is not None:
             self._metrics.evicted(size)
-            self._counted = (self._counted[0], self._counted[1] - size)
+            self._counted -= size
         return size
 
     def _pinned(self) -> t.Set[Digest]:
