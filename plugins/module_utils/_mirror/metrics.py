@@ -6,8 +6,8 @@
 
 Private to the collection: may change at any time.
 
-The main process calls ``prepare`` before it makes workers, each process that counts calls ``open_counts`` once, and the
-main process calls ``forget`` when a worker is gone.
+The main process calls ``prepare`` before it makes workers, and each process that counts calls ``open_counts`` once.
+What was counted by processes that are gone is added up whenever somebody asks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import tempfile
 import threading
 import traceback
@@ -39,6 +40,7 @@ BLOB = "blob"
 
 _PREFIX = "sealer_mirror"
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_OURS_VARIABLE = "SEALER_MIRROR_METRICS"
 _LOCK = ".lock"
 _GONE = "gone"
 _MOST_LABELS = 256
@@ -75,7 +77,7 @@ class Counts(t.Protocol):
     def cached(self, blobs: int, size: int) -> None:
         """How much there is now of what was pulled through; whoever has counted it tells it."""
 
-    def request(self, method: str, status: int, seconds: float) -> None:
+    def request(self, method: str, status: str, seconds: float) -> None:
         """A request answered, with any status."""
 
     def text(self, gauges: t.Optional[t.Mapping[str, float]] = None) -> bytes:
@@ -93,7 +95,7 @@ class NoCounts:
     def evicted(self, size: int) -> None: ...
     def scrubbed(self, bad: bool) -> None: ...
     def cached(self, blobs: int, size: int) -> None: ...
-    def request(self, method: str, status: int, seconds: float) -> None: ...
+    def request(self, method: str, status: str, seconds: float) -> None: ...
 
     def text(self, gauges: t.Optional[t.Mapping[str, float]] = None) -> bytes:
         """The gauges alone."""
@@ -124,8 +126,9 @@ class _Family:
 class PrometheusCounts:
     """Counts in files that all processes of the mirror share; one instance a process."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, store: str = "") -> None:
         self._directory = directory
+        self._store = store
         # The library looks at its variable when it is imported, which is before the directory is known.
         os.environ[_DIRECTORY_VARIABLE] = directory
         values.ValueClass = values.MultiProcessValue()
@@ -188,40 +191,74 @@ class PrometheusCounts:
         self._cached.of().set(blobs)
         self._cached_bytes.of().set(size)
 
-    def request(self, method: str, status: int, seconds: float) -> None:
+    def request(self, method: str, status: str, seconds: float) -> None:
         """A request answered."""
-        self._requests.of(method if method in _METHODS else _OTHER, str(status)).observe(seconds)
+        self._requests.of(method if method in _METHODS else _OTHER, status).observe(seconds)
 
     def text(self, gauges: t.Optional[t.Mapping[str, float]] = None) -> bytes:
         """All of it over all processes."""
+        forget_gone(self._directory)
         registry = CollectorRegistry()
         MultiProcessCollector(registry, self._directory)
         with _held(self._directory, fcntl.LOCK_SH):
             counted = generate_latest(registry)
-        return counted + _gauge_lines(gauges or {})
+        return counted + _gauge_lines({**self._disk(), **(gauges or {})})
+
+    def _disk(self) -> t.Dict[str, float]:
+        try:
+            found = os.statvfs(self._store)
+        except OSError:
+            return {}
+        return {"disk_bytes": found.f_blocks * found.f_frsize, "disk_free_bytes": found.f_bavail * found.f_frsize}
 
 
 def prepare() -> str:
-    """Where this mirror's processes count: a directory that is its own, made new."""
-    return tempfile.mkdtemp(prefix="metrics-", dir=os.environ.get("RUNTIME_DIRECTORY") or None)
+    """Where this mirror's processes count: a directory that is its own, also when it becomes a new program in place."""
+    directory = os.environ.get(_OURS_VARIABLE, "")
+    if not os.path.isdir(directory):
+        directory = tempfile.mkdtemp(prefix="metrics-", dir=os.environ.get("RUNTIME_DIRECTORY") or None)
+        os.environ[_OURS_VARIABLE] = directory
+    return directory
 
 
-def open_counts(directory: str) -> Counts:
+def discard(directory: str) -> None:
+    """Remove what was counted; for the main process, at its end."""
+    if directory:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def open_counts(directory: str, store: str = "") -> Counts:
     """What this process counts with; with an empty directory, or without the library, it does not count."""
-    return PrometheusCounts(directory) if directory and PROMETHEUS_IMPORT_ERROR is None else NoCounts()
+    return PrometheusCounts(directory, store) if directory and PROMETHEUS_IMPORT_ERROR is None else NoCounts()
 
 
-def forget(directory: str, pid: int) -> None:
-    """Add what a process that is gone has counted to the sum of all such, and remove its files."""
-    if not directory or PROMETHEUS_IMPORT_ERROR is not None:
+def forget_gone(directory: str) -> None:
+    """Add what processes that are gone have counted to the sum of all such, and remove their files."""
+    if not any(map(_is_gone, _files(directory))):
         return
-    ending = f"_{pid}.db"
     with _held(directory, fcntl.LOCK_EX):
-        for name in os.listdir(directory):
-            if name.endswith(ending):
-                path = os.path.join(directory, name)
-                _add(path, os.path.join(directory, f"{name[: -len(ending)]}_{_GONE}.db"))
-                os.unlink(path)
+        for name in filter(_is_gone, _files(directory)):
+            path = os.path.join(directory, name)
+            _add(path, os.path.join(directory, f"{name.rpartition('_')[0]}_{_GONE}.db"))
+            os.unlink(path)
+
+
+def _files(directory: str) -> t.List[str]:
+    return [name for name in os.listdir(directory) if name.endswith(".db")]
+
+
+def _is_gone(name: str) -> bool:
+    """Whether the process that counts in this file, whose number is in its name, is no more."""
+    number = name[:-3].rpartition("_")[2]
+    if not number.isdecimal():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
 
 
 def _add(source: str, target: str) -> None:

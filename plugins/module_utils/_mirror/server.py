@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import ssl
 import sys
 import traceback
@@ -21,6 +22,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import 
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.main_process import CHECK
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import (
+    Counts,
+    NoCounts,
+    discard,
+    open_counts,
+    prepare,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
@@ -46,6 +54,8 @@ else:
 
         def __init__(self, config: Config) -> None:
             self._config = config
+            self._metrics = ""
+            self.counts: Counts = NoCounts()
             self.tls = tls_context(config) if config.key else None
             super().__init__()
 
@@ -73,11 +83,18 @@ else:
 
         def load(self) -> Application:
             """The application, once in each worker."""
-            return assemble(self._config, logging.getLogger("gunicorn.error"))
+            self.counts = open_counts(self._metrics, self._config.store)
+            return assemble(self._config, logging.getLogger("gunicorn.error"), self.counts if self._metrics else None)
 
         def run(self) -> None:
             """Serve until a signal ends it."""
-            Main(self).run()
+            self._metrics = prepare() if self._config.metrics else ""
+            main_process = os.getpid()
+            try:
+                Main(self).run()
+            finally:
+                if os.getpid() == main_process:
+                    discard(self._metrics)
 
 
 def tls_context(config: Config) -> ssl.SSLContext:

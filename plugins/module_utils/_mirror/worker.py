@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import resource
+import time
 import traceback
 import typing as t
 
@@ -55,6 +56,7 @@ else:
                 self._loop.stir()
 
         def _told(self, exchange: Exchange, sent: int, complete: bool) -> None:
+            self.app.counts.request(exchange.method, exchange.status[:3] or "-", time.monotonic() - exchange.started)
             if self.cfg.accesslog:
                 self.log.exchange(exchange, sent, complete)
 

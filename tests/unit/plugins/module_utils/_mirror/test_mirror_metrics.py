@@ -10,8 +10,11 @@ import inspect
 import multiprocessing
 import os
 import pathlib
+import re
+import signal
 import threading
 import typing as t
+import urllib.request
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import metrics
@@ -23,10 +26,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics imp
     Counts,
     NoCounts,
     PrometheusCounts,
-    forget,
     open_counts,
     prepare,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import build
+from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.running import RunningMirror
+from ansible_collections.sealer.cluster.tests.unit.sample_image import sample
 from prometheus_client.parser import text_string_to_metric_families
 
 Samples = t.Dict[t.Tuple[str, t.FrozenSet[t.Tuple[str, str]]], float]
@@ -36,7 +42,8 @@ Samples = t.Dict[t.Tuple[str, t.FrozenSet[t.Tuple[str, str]]], float]
 def directory(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where a mirror counts."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    monkeypatch.setenv("SEALER_MIRROR_METRICS", "")
     return prepare()
 
 
@@ -75,7 +82,7 @@ def count_everything(counts: Counts) -> None:
     counts.evicted(500)
     counts.scrubbed(False)
     counts.scrubbed(True)
-    counts.request("GET", 200, 0.02)
+    counts.request("GET", "200", 0.02)
 
 
 EXPECTED: t.Tuple[t.Tuple[str, t.Dict[str, str], float], ...] = (
@@ -107,24 +114,35 @@ def test_processes_are_summed(directory: str, name: str, labels: t.Dict[str, str
 
 def test_what_is_counted_outlives_its_process(directory: str) -> None:
     counts = open_counts(directory)
-    for _ in range(3):
+    for number in range(1, 4):
         pid = in_a_process(directory, count_everything)
-        before = samples(counts)
-        forget(directory, pid)
-        assert samples(counts) == before
-        assert not [name for name in os.listdir(directory) if str(pid) in name]
-    forget(directory, 999_999_999)
-    assert value(counts, "evicted_total") == 3
+        assert [name for name in os.listdir(directory) if f"_{pid}.db" in name]
+        for name, labels, once in EXPECTED:
+            assert value(counts, name, **labels) == number * once
+        assert not [name for name in os.listdir(directory) if f"_{pid}.db" in name]
+    assert [name for name in os.listdir(directory) if f"_{os.getpid()}.db" in name]
+
+
+def test_sums_stay_while_processes_come_and_go_and_others_ask(directory: str) -> None:
+    counts = open_counts(directory)
+    told: t.List[float] = []
+    for _ in range(4):
+        in_a_process(directory, count_everything)
+        threads = [threading.Thread(target=lambda: told.append(value(counts, "evicted_total"))) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert told == [number for number in (1, 2, 3, 4) for _ in range(4)]
 
 
 def test_of_a_gauge_the_last_value_is_told(directory: str) -> None:
     counts = open_counts(directory)
-    first = in_a_process(directory, lambda other: other.cached(1, 10))
-    second = in_a_process(directory, lambda other: other.cached(2, 20))
-    assert (value(counts, "cached_blobs"), value(counts, "cached_bytes")) == (2, 20)
-    forget(directory, second)
-    forget(directory, first)
-    assert (value(counts, "cached_blobs"), value(counts, "cached_bytes")) == (2, 20)
+    counts.cached(9, 90)
+    in_a_process(directory, lambda other: other.cached(1, 10))
+    in_a_process(directory, lambda other: other.cached(2, 20))
+    for _ in range(2):
+        assert (value(counts, "cached_blobs"), value(counts, "cached_bytes")) == (2, 20)
     counts.cached(0, 0)
     assert value(counts, "cached_bytes") == 0
 
@@ -133,7 +151,7 @@ def test_clients_cannot_fill_the_memory_with_names(directory: str) -> None:
     counts = open_counts(directory)
     for number in range(1000):
         counts.served(f"r{number}.example.com", BLOB, STORE, 1)
-        counts.request(f"M{number}", 405, 0.001)
+        counts.request(f"M{number}", "405", 0.001)
     found = samples(counts)
     served = {key: count for key, count in found.items() if key[0] == "sealer_mirror_served_total"}
     assert len(served) == 257
@@ -154,7 +172,7 @@ def test_threads(directory: str) -> None:
 
     def work() -> None:
         for _ in range(500):
-            counts.request("GET", 200, 0.001)
+            counts.request("GET", "200", 0.001)
             counts.served("docker.io", BLOB, STORE, 2)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
@@ -180,7 +198,6 @@ def test_without_directory_or_library_nothing_is_counted(monkeypatch: pytest.Mon
     counts = open_counts(directory)
     count_everything(counts)
     counts.cached(1, 1)
-    forget(directory, 1)
     assert counts.text() == b""
 
 
@@ -193,7 +210,47 @@ def test_both_have_all_methods() -> None:
         ]
 
 
-def test_directories_are_private_and_apart(directory: str, tmp_path: pathlib.Path) -> None:
+def test_directories_are_private_and_apart(
+    directory: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert os.stat(directory).st_mode & 0o777 == 0o700
-    assert prepare() != directory
     assert pathlib.Path(directory).parent == tmp_path
+    assert prepare() == directory, "a program that takes the place of one goes on counting"
+    monkeypatch.delenv("SEALER_MIRROR_METRICS")
+    assert prepare() != directory
+
+
+def test_the_program_counts_in_all_processes_and_over_a_reload(tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "mirror.pyz"
+    program.write_bytes(build().data)
+    layout = Layout.open(str(tmp_path / "store"), create=True)
+    made = sample(layout, "registry.example.com/clusters/shop:1.0", size=1000)
+    mirror = RunningMirror(program, tmp_path, store=layout.path, workers=2)
+
+    def ask(path: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{mirror.port}{path}", timeout=60) as answer:
+            return str(answer.read().decode("latin-1"))
+
+    def told() -> t.Dict[t.Tuple[str, t.FrozenSet[t.Tuple[str, str]]], float]:
+        families = text_string_to_metric_families(ask("/metrics"))
+        return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+    blob = made.layers["linux/amd64"]
+    labels = frozenset({("registry", "quay.io"), ("kind", "blob"), ("source", "store")})
+    try:
+        for _ in range(20):
+            ask(f"/v2/x/blobs/{blob}?ns=quay.io")
+        found = told()
+        assert found[("sealer_mirror_served_total", labels)] == 20
+        assert found[("sealer_mirror_served_bytes_total", labels)] == 20 * len(layout.read_blob(blob))
+        assert found[("sealer_mirror_disk_bytes", frozenset())] > 0
+        mirror.process.send_signal(signal.SIGHUP)
+        assert mirror.wait_for(re.compile("Reloading: "))
+        assert mirror.wait_for(re.compile("Worker exiting.*Worker exiting", re.DOTALL))
+        ask(f"/v2/x/blobs/{blob}?ns=quay.io")
+        assert told()[("sealer_mirror_served_total", labels)] == 21
+        answered = frozenset({("method", "GET"), ("status", "200")})
+        assert told()[("sealer_mirror_request_seconds_count", answered)] >= 21
+    finally:
+        assert mirror.close() == 0
+    assert "Traceback" not in mirror.log
