@@ -14,6 +14,8 @@ import time
 import typing as t
 from collections import OrderedDict
 
+MOST_FLIGHTS = 256
+
 _Result = t.TypeVar("_Result")
 
 
@@ -62,6 +64,11 @@ class Flights(t.Generic[_Result]):
         self._clock = clock
         self._lock = threading.Lock()
         self._flights: t.Dict[str, Flight[_Result]] = {}
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so much is under way that more had better wait."""
+        return len(self._flights) >= MOST_FLIGHTS
 
     def join(self, key: str, action: t.Callable[[], _Result]) -> t.Tuple[Flight[_Result], bool]:
         """The work of this key, and whether it was under way already."""

@@ -39,6 +39,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import locked, make_directories
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import Busy
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED, PulledRecords
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import parse_document
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
@@ -49,6 +50,7 @@ MISS_SECONDS = 90.0
 _REST_SECONDS = 5.0
 _LONGEST_REST = 300.0
 _REMEMBERED = 4096
+_OWN_NEGATIVE_TTL = 1.0
 
 _Negative = t.Optional[Refused]
 
@@ -85,7 +87,7 @@ class Manifests:
         links = self._upstreams.links(asked)
         if asked.reference.digest is None:
             return self._tagged(asked, links)
-        document = self._store.document(asked.reference.digest)
+        document = self._store.document_in(asked.repository, asked.reference.digest)
         if document is not None:
             return Found(document)
         return self._missing(asked, links, lambda: self._fetch(asked, links)) if links else None
@@ -104,7 +106,7 @@ class Manifests:
 
     def _tagged(self, asked: Asked, links: t.Sequence[Link]) -> t.Optional[Found]:
         record = self._tags.get(asked.reference)
-        document = self._store.document(record.digest, record.media_type) if record is not None else None
+        document = self._stored(record)
         if record is None or document is None:
             return self._missing(asked, links, lambda: self._look_up(asked, links)) if links else None
         self._records.touch(record.digest)
@@ -116,6 +118,16 @@ class Manifests:
             return stale
         return self._revalidated(asked, links, stale)
 
+    def _stored(self, record: t.Optional[TagRecord]) -> t.Optional[Document]:
+        """What a tag meant, when it is here; a copy that is damaged is none."""
+        if record is None:
+            return None
+        try:
+            return self._store.document(record.digest, record.media_type)
+        except DigestMismatch as error:
+            self._log.error("a manifest is fetched again: %s", error)
+            return None
+
     def _missing(
         self, asked: Asked, links: t.Sequence[Link], fetch: t.Callable[[], t.Optional[Found]]
     ) -> t.Optional[Found]:
@@ -126,6 +138,8 @@ class Manifests:
             if known[0] is not None:
                 raise again(known[0])
             return None
+        if self._flights.crowded:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", "the mirror asks for too much at once already")
         flight, shared = self._flights.join(key, fetch)
         if shared:
             self._counts.coalesced(asked.reference.registry)
@@ -141,7 +155,8 @@ class Manifests:
     def _revalidated(self, asked: Asked, links: t.Sequence[Link], stale: Found) -> t.Optional[Found]:
         """What the tag means now; what it meant, marked stale, when nobody answers soon."""
         key = _key(asked)
-        if self._resting.get(key) is None and not all(link.is_resting for link in links):
+        hopeless = self._flights.crowded or all(link.is_resting for link in links)
+        if not hopeless and self._resting.get(key) is None:
             flight, _shared = self._flights.join(key, lambda: self._look_up(asked, links))
             if flight.wait(REVALIDATION_SECONDS):
                 try:
@@ -157,7 +172,7 @@ class Manifests:
         """Ask what a tag means now, unless another process just did."""
         with self._process_lock(_key(asked)):
             record = self._tags.get(asked.reference)
-            document = self._store.document(record.digest, record.media_type) if record is not None else None
+            document = self._stored(record)
             if record is not None and document is not None:
                 age = record.age(self._clock())
                 if age is not None and age < min(REVALIDATION_SECONDS, self._upstreams.tag_ttl(asked)):
@@ -228,19 +243,20 @@ class Manifests:
             return Found(document)
 
         with self._process_lock(_key(asked)):
-            document = self._store.document(pinned)
+            document = self._store.document_in(asked.repository, pinned)
             return Found(document) if document is not None else self._negated(asked, links, ask)
 
     def _negated(self, asked: Asked, links: t.Sequence[Link], ask: t.Callable[[Link], Found]) -> t.Optional[Found]:
-        """The first answer; that all said no is remembered."""
+        """The first answer; that all said no is remembered, for a moment where others may push it any time."""
+        ttl = min(_OWN_NEGATIVE_TTL, self._negative_ttl) if asked.own else self._negative_ttl
         try:
             found = self._asking.first(asked, links, ask)
         except Refused as error:
             if error.code == "DENIED":
-                self._negative.put(_key(asked), error, self._negative_ttl)
+                self._negative.put(_key(asked), error, ttl)
             raise
         if found is None:
-            self._negative.put(_key(asked), None, self._negative_ttl)
+            self._negative.put(_key(asked), None, ttl)
         else:
             self._negative.drop(_key(asked))
         return found
@@ -260,11 +276,10 @@ class Manifests:
         with self._tolerating(reference):
             layout = self._store.layout()
             self._records.mark(digest, len(document.raw), link.name)
-            with layout.pulling_writer(digest) as writer:
-                if not writer.done:
-                    writer.restart()
-                    writer.write(document.raw)
-                    writer.commit()
+            with contextlib.suppress(Busy), layout.pulling_writer(digest, again=True) as writer:
+                writer.restart()
+                writer.write(document.raw)
+                writer.commit()
 
     @contextlib.contextmanager
     def _tolerating(self, reference: Reference) -> t.Iterator[None]:

@@ -14,7 +14,8 @@ import re
 import threading
 import time
 import typing as t
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
@@ -27,6 +28,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?=[\s,]|$)\s*")
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?:,|$)")
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
 _SHORTEST_LIFE = 60.0
+_MOST_REPOSITORIES = 1024
 _CLIENT_ID = "sealer.cluster"
 
 
@@ -88,6 +90,15 @@ def parse_challenges(headers: t.Iterable[str]) -> t.List[Challenge]:
     return found
 
 
+@dataclass
+class _Repository:
+    """The token for one repository, and the scopes that were ever wanted there."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    token: t.Optional[_Token] = None
+    scopes: t.Set[str] = field(default_factory=set)
+
+
 class Authorizer:
     """Authorization headers for one registry. Safe for many threads; a token is fetched once for all who wait."""
 
@@ -106,10 +117,8 @@ class Authorizer:
         self._plain_realm = plain_realm
         self._clock = clock
         self._lock = threading.Lock()
-        self._locks: t.Dict[str, threading.Lock] = {}
         self._challenge: t.Optional[Challenge] = None
-        self._tokens: t.Dict[str, _Token] = {}
-        self._scopes: t.Dict[str, t.Set[str]] = {}
+        self._repositories: OrderedDict[str, _Repository] = OrderedDict()
 
     def header(self, repository: str, scopes: t.Sequence[str]) -> t.Optional[str]:
         """The Authorization header to send; None before the registry has asked for one, or when there is no login."""
@@ -119,12 +128,12 @@ class Authorizer:
         if challenge.scheme == "basic":
             login = self._credentials.login(self._registry, repository)
             return login.basic if login is not None and login.username else None
-        with self._lock_of(repository):
-            token = self._tokens.get(repository)
-            wanted = self._scopes.setdefault(repository, set())
-            wanted.update(scopes)
-            if token is None or not token.scopes.issuperset(wanted) or self._clock() >= token.good_until:
-                token = self._tokens[repository] = self._new_token(challenge, repository, frozenset(wanted))
+        known = self._known(repository)
+        with known.lock:
+            token = known.token
+            known.scopes.update(scopes)
+            if token is None or not token.scopes.issuperset(known.scopes) or self._clock() >= token.good_until:
+                token = known.token = self._new_token(challenge, repository, frozenset(known.scopes))
             return f"Bearer {token.value}"
 
     def challenged(self, repository: str, headers: t.Iterable[str], used: t.Optional[str]) -> bool:
@@ -136,16 +145,21 @@ class Authorizer:
         challenge = offered.get("bearer") or offered.get("basic")
         if challenge is None:
             return False
-        with self._lock_of(repository):
+        known = self._known(repository)
+        with known.lock:
             self._challenge = challenge
-            token = self._tokens.get(repository)
-            if token is not None and used == f"Bearer {token.value}":
-                del self._tokens[repository]
+            if known.token is not None and used == f"Bearer {known.token.value}":
+                known.token = None
         return not (challenge.scheme == "basic" and (used or "").startswith("Basic "))
 
-    def _lock_of(self, repository: str) -> threading.Lock:
+    def _known(self, repository: str) -> _Repository:
+        """What is known of a repository; of those not used for longest, it is forgotten."""
         with self._lock:
-            return self._locks.setdefault(repository, threading.Lock())
+            known = self._repositories.setdefault(repository, _Repository())
+            self._repositories.move_to_end(repository)
+            if len(self._repositories) > _MOST_REPOSITORIES:
+                self._repositories.popitem(last=False)
+            return known
 
     def _new_token(self, challenge: Challenge, repository: str, scopes: t.FrozenSet[str]) -> _Token:
         realm = self._checked_realm(challenge.parameters.get("realm", ""))

@@ -13,11 +13,13 @@ import threading
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror import flights
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import manifests as manifests_module
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import Tags
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import OwnContent
 from ansible_collections.sealer.cluster.tests.unit.fake_registry import FakeRegistry
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.upstream_side import (
     NAME,
@@ -376,3 +378,47 @@ def test_listings(registry: FakeRegistry, side: UpstreamSide) -> None:
     found = side.manifests.listing(asked("team/app:x"), "tags/list", [])
     assert found is not None and found.raw == b'{"tags": ["1"]}'
     assert side.manifests.listing(asked("nobody/nothing:x"), "tags/list", []) is None
+
+
+def test_a_copy_that_is_damaged_is_fetched_again(
+    tmp_path: pathlib.Path, registry: FakeRegistry, side: UpstreamSide
+) -> None:
+    side.raw("team/app:1")
+    path = pathlib.Path(side.layout.blob_path(Digest.parse(digest_in(registry))))
+    path.write_bytes(b"x" * path.stat().st_size)
+    again = UpstreamSide(tmp_path / "store", upstream(registry.url))
+    assert again.raw("team/app:1") == bytes_in(registry)
+    assert path.read_bytes() == bytes_in(registry)
+
+
+def test_what_was_pushed_privately_is_not_told_for_an_upstreams(registry: FakeRegistry, side: UpstreamSide) -> None:
+    private = b'{"schemaVersion": 2, "manifests": []}'
+    digest = side.layout.put_bytes(private)
+    OwnContent(side.layout).mark(digest)
+    assert side.raw(f"team/app@{digest}") is None
+    assert methods(registry) == [("GET", 404)]
+
+
+def test_that_own_content_is_nowhere_is_known_for_a_moment_only(
+    tmp_path: pathlib.Path, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(manifests_module, "_OWN_NEGATIVE_TTL", 0.0)
+    settings = {"peers": [{"url": registry.url, "insecure": True}], "self_url": "https://10.0.0.1:5000"}
+    side = UpstreamSide(tmp_path / "store", **settings)
+    assert side.raw("team/app:2", own=True) is None
+    registry.add_image("team/app", "2", [b"layer"])
+    assert side.raw("team/app:2", own=True) == bytes_in(registry, "2")
+
+
+def test_no_more_is_begun_than_can_be(
+    registry: FakeRegistry, side: UpstreamSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side.raw("team/app:1")
+    monkeypatch.setattr(flights, "MOST_FLIGHTS", 0)
+    with pytest.raises(Refused) as caught:
+        side.raw("team/app:2")
+    assert caught.value.status == 503
+    side.clock.now += 300
+    found = side.manifests.manifest(asked("team/app:1"))
+    assert found is not None and found.stale
+    assert methods(registry) == [("GET", 200)]

@@ -202,3 +202,17 @@ def test_a_token_without_a_good_life_is_kept_for_a_minute(life: t.Any) -> None:
         server.now += passed
         authorizer.header("a", [pull_scope("a")])
     assert len(server.asked) == 2
+
+
+def test_repositories_not_used_for_longest_are_forgotten() -> None:
+    server = Server()
+    authorizer = server.authorizer()
+    authorizer.challenged("often", [BEARER], None)
+    for number in range(3000):
+        authorizer.header(f"r{number}", [pull_scope(f"r{number}")])
+        authorizer.header("often", [pull_scope("often")])
+    assert len(server.asked) == 3001
+    authorizer.header("r0", [pull_scope("r0")])
+    assert len(server.asked) == 3002
+    authorizer.header("r2999", [pull_scope("r2999")])
+    assert len(server.asked) == 3002
