@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import logging
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
@@ -226,18 +226,30 @@ class Application:
         ask: t.Callable[[Source, Asked], t.Optional[_Answer]],
         here: bool = False,
     ) -> t.Optional[t.Tuple[Asked, Source, _Answer]]:
-        """What the first source that has it gives. Docker Hub may be forbidden where the client did not name it."""
+        """What the first source that has it gives.
+
+        Docker Hub may be forbidden where the client did not name it. Peers that are away may have what is our own: then
+        Docker Hub is not asked in their place, and clients that only look before they push are told that it is not
+        here.
+        """
+        away: t.Optional[Refused] = None
         for asked in self._asked(target, environ, here):
+            if away is not None:
+                asked = replace(asked, cached_only=True)
             environ[REFERENCE_KEY] = str(asked.reference)
             for source in self._sources:
                 try:
                     answer = ask(source, asked)
                 except Refused as refused:
-                    if target.named or refused.status != HTTPStatus.FORBIDDEN:
+                    if asked.own:
+                        away = refused
+                    elif target.named or refused.status != HTTPStatus.FORBIDDEN:
                         raise
-                    answer = None
+                    continue
                 if answer is not None:
                     return asked, source, answer
+        if away is not None and environ["REQUEST_METHOD"] != "HEAD":
+            raise away
         return None
 
     def _count(self, environ: Environ, asked: Asked, kind: str, source: Source, size: int) -> None:

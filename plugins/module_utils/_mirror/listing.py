@@ -126,7 +126,7 @@ class Discovery:
                 raise
             return known, {}
         if listing is None:
-            return self._referrers.known(asked, subject), {}
+            return self._referrers.known(asked, subject, cached_only=asked.own), {}
         manifests = _object(listing.raw).get("manifests")
         entries = [entry for entry in manifests if isinstance(entry, dict)] if isinstance(manifests, list) else []
         return entries, dict(parse_qsl(listing.next_query))

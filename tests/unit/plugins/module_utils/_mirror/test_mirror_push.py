@@ -500,6 +500,37 @@ def test_docker_hub_that_nobody_named_may_be_forbidden(
         assert mirror("GET", f"/v2/docker.io/app/{rest}").status == status
 
 
+def test_peers_that_are_away(mirror: Pushing, tmp_path: pathlib.Path) -> None:
+    class Away(Elsewhere):
+        def manifest(self, asked: Asked) -> t.Optional[Found]:
+            super().manifest(asked)
+            if asked.own and not asked.cached_only:
+                raise Refused(HTTPStatus.BAD_GATEWAY, "UNAVAILABLE", "the peer is away")
+            return None
+
+        def blob(self, asked: Asked) -> t.Optional[Content]:
+            self.manifest(asked)
+            return None
+
+    far = Away()
+    mirror = Pushing.over(tmp_path, mirror.layout, far)
+    for rest in ("manifests/1", f"manifests/{ABSENT}", f"blobs/{ABSENT}"):
+        for path in (f"/v2/app/{rest}", f"/v2/{NAME}/app/{rest}"):
+            for authorization in ("", mirror.authorization):
+                assert mirror.client(path, "", "HEAD", None, **one(authorization)).status == 404
+            answer = mirror("GET", path)
+            assert (answer.status, code(answer)) == (502, "UNAVAILABLE")
+    assert all(asked.own or asked.cached_only for asked in far.asked)
+    mirror.push("app", "1", LAYER)
+    assert mirror("GET", "/v2/app/manifests/1").status == 200
+    assert mirror("GET", f"/v2/app/referrers/{ABSENT}").status == 200
+
+
+def one(authorization: str) -> dict[str, str]:
+    """The header, if there is one."""
+    return {"authorization": authorization} if authorization else {}
+
+
 def test_registry_that_was_named_is_told(mirror: Pushing, cluster: Sample) -> None:
     answer = mirror.client("/v2/pause/manifests/3.10.1", "ns=registry.k8s.io")
     assert answer.headers["OCI-Namespace"] == "registry.k8s.io"
