@@ -29,10 +29,14 @@ SWEEP_SECONDS = 24 * 3600.0
 def assemble(config: Config, log: logging.Logger, counts: t.Optional[Counts] = None) -> Application:
     """The application with all that belongs to it; in each process, made after it was forked."""
     store = Store(config.store, config.name)
-    if not pulls_through(config):
-        return application(config, log, store=store, counts=counts)
-    layout = Layout.open(config.store, create=True)
     told = counts or NoCounts()
+    if not pulls_through(config):
+        closing = []
+        if Layout.exists(config.store) and os.access(config.store, os.W_OK):
+            layout = Layout.open(config.store)
+            closing = [housekeeping.start(config, layout, PulledRecords(layout), told, log).stop]
+        return application(config, log, store=store, counts=counts, closing=closing)
+    layout = Layout.open(config.store, create=True)
     records = PulledRecords(layout)
     evictor = housekeeping.evictor_of(config, layout, records, told)
     farther = open_pull_through(config, store, layout, records, told, log, evictor)

@@ -16,6 +16,7 @@ import time
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import housekeeping
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.housekeeping import Chore
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
@@ -209,3 +210,32 @@ def test_a_store_that_cannot_be_written_is_served_without_housekeeping(
     keeper._thread.join(PATIENCE)
     assert not keeper._thread.is_alive()
     assert "not kept in order" in caplog.text
+
+
+@pytest.mark.parametrize("policy", ["off", "any"])
+def test_every_mirror_keeps_its_store_in_order(layout: Layout, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that serves content of cluster images only: that has to be scrubbed, too."""
+    monkeypatch.setattr(housekeeping, "_IDLE_SECONDS", 0.01)
+    digest = layout.put_bytes(b"content")
+    damage(layout, digest)
+    path = pathlib.Path(layout.path, "pulled/scrub.json")
+    path.parent.mkdir()
+    path.write_text(json.dumps({"began": 0.0}))
+    if policy == "off":
+        path.unlink()
+        path.parent.rmdir()
+    config = Config.parse({"store": layout.path, "listen": ["127.0.0.1:0"], "pull_through": policy})
+    application = assemble(config, LOG)
+    try:
+        if policy == "off":
+            end = time.monotonic() + PATIENCE
+            while not path.exists():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            path.write_text(json.dumps({"began": 0.0}))
+        end = time.monotonic() + PATIENCE
+        while layout.has(digest):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    finally:
+        application.close()
