@@ -84,18 +84,26 @@ class Tags:
     def sweep(self, is_here: t.Callable[[Digest], bool]) -> int:
         """Forget the tags whose manifests are gone, and what is damaged; answers how many."""
         forgotten = 0
-        for directory, _directories, names in os.walk(self._root):
-            if os.path.basename(directory) != _TAGS:
-                continue
-            for name in names:
-                path = os.path.join(directory, name)
+        for path, record in self._all():
+            if record is None or not is_here(record.digest):
                 with contextlib.suppress(FileNotFoundError):
-                    with open(path, "rb") as stream:
-                        record = _parse(stream.read(_LIMIT))
-                    if not name.startswith(".") and (record is None or not is_here(record.digest)):
-                        os.unlink(path)
-                        forgotten += 1
+                    os.unlink(path)
+                    forgotten += 1
         return forgotten
+
+    def entries(self) -> t.Iterator[t.Tuple[str, TagRecord]]:
+        """All tags by their full names, in no order."""
+        for path, record in self._all():
+            name, _tags, tag = os.path.relpath(path, self._root).rpartition(f"/{_TAGS}/")
+            if record is not None and name:
+                yield f"{name}:{tag}", record
+
+    def _all(self) -> t.Iterator[t.Tuple[str, t.Optional[TagRecord]]]:
+        for directory, _directories, names in os.walk(self._root):
+            if os.path.basename(directory) == _TAGS:
+                for path in (os.path.join(directory, name) for name in names if not name.startswith(".")):
+                    with contextlib.suppress(FileNotFoundError), open(path, "rb") as stream:
+                        yield path, _parse(stream.read(_LIMIT))
 
     def _path(self, reference: Reference) -> str:
         return os.path.join(self._root, reference.registry, reference.repository, _TAGS, reference.tag or "")

@@ -196,19 +196,27 @@ def test_of_many_addresses_one_that_may_be_connected_to_is_taken(
 
 @pytest.mark.parametrize("known", [True, False])
 def test_tls_checks_the_name_and_not_the_address(
-    fake_registry: t.Callable[..., FakeRegistry], certificates: Certificates, known: bool
+    fake_registry: t.Callable[..., FakeRegistry],
+    certificates: Certificates,
+    monkeypatch: pytest.MonkeyPatch,
+    known: bool,
 ) -> None:
-    registry = fake_registry(tls=certificates.server_context(other=not known), name="localhost")
+    """One server's certificate is for the name alone, the other's for the address alone."""
+    registry = fake_registry(tls=certificates.server_context(other=known))
+    port = int(registry.host.rpartition(":")[2])
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *how: real("127.0.0.1" if host == "other.example" else host, *how)
+    )
+    host = f"other.example:{port}"
     transport = Transport(
-        [RegistrySettings(registry.host, ca_path=str(certificates.ca))],
-        proxy="",
-        guard=AddressGuard([("localhost", int(registry.host.rpartition(":")[2]))]),
+        [RegistrySettings(host, ca_path=str(certificates.ca))], proxy="", guard=AddressGuard([("other.example", port)])
     )
     if known:
-        transport.send(ping(registry.host)).close()
+        transport.send(ping(host)).close()
     else:
         with pytest.raises(RegistryError, match="not trusted"):
-            transport.send(ping(registry.host))
+            transport.send(ping(host))
 
 
 def test_a_name_that_nobody_knows() -> None:

@@ -255,7 +255,19 @@ def test_nobody_there(tmp_path: pathlib.Path) -> None:
         assert caught.value.status == status
 
 
-@pytest.mark.parametrize("how", [{"wrong_bytes": True}, {"status": 200, "body": b"<html>"}, {"cut_after": 10}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"wrong_bytes": True},
+        {"status": 200, "body": b"<html>"},
+        {"cut_after": 10},
+        {
+            "status": 200,
+            "body": b'{"schemaVersion": 2, "manifests": []}',
+            "headers": {"Docker-Content-Digest": str(Digest.of(b"else"))},
+        },
+    ],
+)
 def test_an_upstream_that_lies(registry: FakeRegistry, side: UpstreamSide, how: t.Any) -> None:
     registry.fail("GET", "/manifests/", times=2, **how)
     for name in ("team/app:1", f"team/app@{digest_in(registry)}"):
@@ -422,3 +434,33 @@ def test_no_more_is_begun_than_can_be(
     found = side.manifests.manifest(asked("team/app:1"))
     assert found is not None and found.stale
     assert methods(registry) == [("GET", 200)]
+
+
+def test_what_another_mirror_knows_for_long_is_not_taken_for_new(
+    tmp_path: pathlib.Path, registry: FakeRegistry
+) -> None:
+    headers = {"Age": "200", "Docker-Content-Digest": digest_in(registry)}
+    registry.fail("GET", "/manifests/", status=200, body=bytes_in(registry), headers=headers)
+    side = UpstreamSide(tmp_path / "store", parents=[{"url": registry.url, "insecure": True}])
+    for age, asked_for in ((0, 1), (99, 1), (100, 2)):
+        side.clock.now = 1_000_000 + age
+        found = side.manifests.manifest(asked("team/app:1"))
+        assert found is not None
+        assert (found.age, len(methods(registry))) == (0 if asked_for == 2 else 200 + age, asked_for)
+
+
+def test_an_entity_tag_is_told_to_no_other_url(
+    tmp_path: pathlib.Path, registry: FakeRegistry, fake_registry: Registries
+) -> None:
+    """What one registry calls a version may be another one's word for something else."""
+    other = fake_registry()
+    other.add_image("team/app", "1", [b"layer"])
+    registry.etags = False
+    told = {"ETag": '"version-1"', "Docker-Content-Digest": digest_in(registry)}
+    registry.fail("GET", "/manifests/", status=200, body=bytes_in(registry), headers=told)
+    UpstreamSide(tmp_path / "store", upstream(registry.url)).raw("team/app:1")
+    for later, url, condition in ((1000, registry, '"version-1"'), (2000, other, f'"{digest_in(other)}"')):
+        side = UpstreamSide(tmp_path / "store", upstream(url.url))
+        side.clock.now += later
+        side.raw("team/app:1")
+        assert url.seen[-1].headers["If-None-Match"] == condition

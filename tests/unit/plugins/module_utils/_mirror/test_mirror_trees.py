@@ -141,6 +141,19 @@ def test_own_content_is_found_on_the_peer_that_has_it(make: Make, registry: Fake
     assert len(registry.seen) == before
 
 
+def test_that_something_is_nowhere_is_asked_twice_at_most(make: Make, registry: FakeRegistry) -> None:
+    """By the peer whose turn it is, and by the one that the client asked."""
+    mirrors = site(make, registry)
+    names = [mirror.url for mirror in mirrors]
+    tag = next(
+        f"none{number}"
+        for number in range(100)
+        if order_of_peers(Reference.parse(f"{NAME}/team/app:none{number}"), names)[2] == names[0]
+    )
+    assert mirrors[0].get(f"/v2/team/app/manifests/{tag}", ns=NAME).status == 404
+    assert len(registry.seen) == 2
+
+
 def test_a_tree(make: Make, registry: FakeRegistry) -> None:
     """The site asks the upstream, racks ask the site, nodes the racks."""
     root = make("root").start(pull_through="configured", upstreams=[upstream(registry.url)])
