@@ -54,6 +54,14 @@ options:
   ca_certificate:
     description: The certificate authorities themselves, in PEM form, instead of O(ca_path).
     type: str
+  username:
+    description: User to log in with at O(mirrors) that do not answer everybody.
+    type: str
+    version_added: 0.2.0
+  password:
+    description: The user's password.
+    type: str
+    version_added: 0.2.0
   links:
     description: Which directories of the tree are linked where, file by file.
     type: list
@@ -143,6 +151,8 @@ ARGUMENT_SPEC: Json = {
     "mirrors": {"type": "list", "elements": "str", "default": []},
     "ca_path": {"type": "path"},
     "ca_certificate": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
     "links": {
         "type": "list",
         "elements": "dict",
@@ -167,6 +177,8 @@ def apply(host: Host, params: Json) -> Json:
         store=params["store"],
         mirrors=params["mirrors"],
         ca_path=params["ca_path"],
+        username=params["username"],
+        password=params["password"],
     )
     found = rootfs_tree.Rootfs(host, journal, request).present(source)
     return {
@@ -183,6 +195,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENT_SPEC,
         required_if=[("state", "present", ("manifest", "reference"))],
+        required_together=[("username", "password")],
         mutually_exclusive=[("ca_path", "ca_certificate")],
         supports_check_mode=True,
     )

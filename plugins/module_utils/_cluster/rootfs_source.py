@@ -9,6 +9,7 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import os
@@ -41,12 +42,15 @@ class Source:
         store: t.Optional[str] = None,
         mirrors: t.Sequence[str] = (),
         ca_path: t.Optional[str] = None,
+        username: t.Optional[str] = None,
+        password: t.Optional[str] = None,
         pause: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self._reference = reference
         self._store = store
         self._mirrors = [mirror.rstrip("/") for mirror in mirrors]
         self._ca_path = ca_path
+        self._login = base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii") if username else ""
         self._pause = pause
         self.downloaded = 0
 
@@ -96,7 +100,16 @@ class Source:
         headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES))} if "/manifests/" in url else {}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        answer = _open(url, headers=headers, timeout=_TRY_SECONDS, ca_path=self._ca_path, use_proxy=False)
+        if self._login:
+            headers["Authorization"] = f"Basic {self._login}"
+        answer = _open(
+            url,
+            headers=headers,
+            unredirected_headers=["Authorization"],
+            timeout=_TRY_SECONDS,
+            ca_path=self._ca_path,
+            use_proxy=False,
+        )
         if offset and answer.getcode() != 206:
             _skip(answer, offset)
         return t.cast(Readable, answer)

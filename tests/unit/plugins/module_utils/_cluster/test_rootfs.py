@@ -212,6 +212,20 @@ def test_mirrors_are_tried_in_order_and_broken_connections_resumed(
     assert (root / "usr/local/bin/kubeadm").is_symlink()
 
 
+def test_a_login_is_for_the_mirror_and_not_for_where_it_redirects_to(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, seen = Image("bin/kubeadm"), []
+
+    def answer(url: str, headers: dict[str, str], **options: t.Any) -> Answer:
+        seen.append((headers.get("Authorization"), options["unredirected_headers"]))
+        return Mirrors(image)(url, headers)
+
+    monkeypatch.setattr(rootfs_source, "_open", answer)
+    bring(root, image, Source(REFERENCE, mirrors=("https://one:5000",), username="nodes", password="w\u00f6rd"))
+    assert set(map(str, seen)) == {"('Basic bm9kZXM6d8O2cmQ=', ['Authorization'])"}
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
