@@ -249,6 +249,17 @@ def test_blobs_of_elsewhere_that_a_manifest_names_are_held(mirror: Pushing, clus
     assert mirror.client(f"/v2/a/blobs/{layer}").body == data
 
 
+def test_blobs_that_a_manifest_names_stay_seen(mirror: Pushing) -> None:
+    layer = mirror.blob("b", LAYER)
+    records = PulledRecords(mirror.layout)
+    records.mark(layer, len(LAYER), "quay.io")
+    mirror.blob("a", CONFIG)
+    mirror.manifest("a", "1", image(LAYER))
+    records.forget(layer)
+    assert mirror.client(f"/v2/quay.io/x/blobs/{layer}").status == 404
+    assert mirror.client(f"/v2/a/blobs/{layer}").body == LAYER
+
+
 def test_foreign_layers_need_not_be_here(mirror: Pushing) -> None:
     mirror.blob("a", CONFIG)
     foreign = descriptor(LAYER, "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip")
