@@ -211,9 +211,9 @@ class Connection:
             self.stage, self.deadline = Stage.HEAD, now + HEAD_SECONDS
 
     def _take_head(self) -> t.Optional[Want]:
-        if not self._searched:
-            while self._buffer[:2] == b"\r\n":
-                del self._buffer[:2]
+        while self._buffer[:2] == b"\r\n":
+            del self._buffer[:2]
+            self._searched = 0
         end = self._buffer.find(_END_OF_HEAD, max(0, self._searched - 3))
         if end > HEAD_LIMIT or (end < 0 and len(self._buffer) > HEAD_LIMIT):
             return self._reject(BadRequest("431 Request Header Fields Too Large", "the request's head is too long"))
@@ -274,13 +274,16 @@ class Connection:
             try:
                 count = self._socket.send(view)
             except _BLOCKED:
-                self._queued = self._in_socket()
-                self.deadline = time.monotonic() + STALLED_SECONDS
+                self._wait_for_client()
                 raise
             left -= count
             self._out.advance(count)
-        self.deadline = time.monotonic() + STALLED_SECONDS
+        self._wait_for_client()
         return Want.WRITE
+
+    def _wait_for_client(self) -> None:
+        self._queued = self._in_socket()
+        self.deadline = time.monotonic() + STALLED_SECONDS
 
     def _end_answer(self) -> Want:
         exchange = self.exchange

@@ -222,7 +222,7 @@ class Loop:
 
     def _accept(self, listener: Listener) -> None:
         try:
-            client, peer = listener.accept()
+            client, peer = accept(listener)
         except OSError as error:
             if error.errno not in _CLIENT_LEFT:
                 self._make_room(str(error))
@@ -263,6 +263,11 @@ class Loop:
         for descriptor, connection in list(self._armed.items()):
             if connection.stage is Stage.IDLE and _claim(self._armed, descriptor):
                 self._close(connection)
+
+
+def accept(listener: Listener) -> t.Tuple[socket.socket, t.Any]:
+    """The next client. Raises OSError."""
+    return listener.accept()
 
 
 def _claim(waiting: t.Dict[int, Connection], descriptor: int) -> bool:

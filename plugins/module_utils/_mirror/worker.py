@@ -9,6 +9,7 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -63,6 +64,9 @@ else:
 
 def most_connections() -> int:
     """How many clients a process can hold, after it has asked for as many descriptors as it may have."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(hard // 2, hard - DESCRIPTORS_KEPT)
+    allowed, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            allowed = hard
+    return max(allowed // 2, allowed - DESCRIPTORS_KEPT)
