@@ -70,7 +70,7 @@ class Bundle:
 def build() -> Bundle:
     """Make the file: the same sources give the same bytes, on every machine. Raises MirrorError."""
     files = _our_modules(_ENTRY_MODULE)
-    packages, pythons = {}, {_COLLECTION.rstrip("."): OLDEST_PYTHON}
+    packages, pythons = {}, {"sealer.cluster": OLDEST_PYTHON}
     for name, versions in BUNDLED.items():
         distribution = _distribution(name, versions)
         packages[name] = distribution.version
