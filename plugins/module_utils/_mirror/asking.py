@@ -52,7 +52,7 @@ class Asking:
                 else:
                     self._counts.failed(link.name, word_for(error))
                     self._log.warning("%s did not give %s: %s", link.name, asked.reference, error)
-        error = decisive(failures)
-        if error is None:
+        told = decisive(failures)
+        if told is None:
             return None
-        raise refused(error, asked.reference) from error
+        raise refused(told, asked.reference) from told
