@@ -28,7 +28,7 @@ run() {
 }
 
 # dockerd makes a key of its own
-state() { (cd / && find etc/containers etc/containerd etc/docker etc/sealer root/.config -type f ! -name key.json -exec sha256sum {} + 2>/dev/null || true) | sort -k 2; }
+state() { (cd / && find etc/containers etc/containerd etc/docker etc/sealer root/.config/containers -type f ! -name key.json -exec sha256sum {} + 2>/dev/null || true) | sort -k 2; }
 
 pulled() { printf 'pulled %s %s\n' "$1" "$2"; }
 
