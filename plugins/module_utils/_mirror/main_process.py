@@ -63,6 +63,11 @@ else:
                 self._become(command)
             systemd.sd_notify("READY=1", self.log)
 
+        def init_signals(self) -> None:
+            """Take signals, also those that came while the program was loaded."""
+            super().init_signals()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
         def handle_usr2(self) -> None:
             """Reload: gunicorn's own way would have two main processes, of which systemd knows one."""
             self.handle_hup()
@@ -94,6 +99,10 @@ else:
             environ = dict(os.environ, **{FORMER: " ".join(map(str, [*self.WORKERS, *self._former]))})
             environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(self.LISTENERS)))
             _hand_over([listener.fileno() for listener in self.LISTENERS])
+            # Signals would end the program before it takes them again: they wait, and so do those not looked at yet.
+            signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+            for waiting in self.SIG_QUEUE:
+                os.kill(os.getpid(), waiting)
             os.execve(command[0], command, environ)
 
 

@@ -139,11 +139,22 @@ def service(tmp_path: pathlib.Path, certificates: Certificates) -> t.Iterator[Se
     assert "Traceback" not in made.running.log
 
 
-def newer(program: pathlib.Path) -> bytes:
-    """The same program, with a line that it tells first: other bytes, and every module at another place."""
+TELL = "import sys\nsys.stderr.write('the new program\\n')\n"
+# the same a second time, when it has been taken in place of the old one
+ASK_AGAIN = """
+import os, pathlib, signal, sys
+mark = pathlib.Path({mark!r})
+if "SEALER_MIRROR_FORMER_WORKERS" in os.environ and not mark.exists():
+    mark.touch()
+    os.kill(os.getpid(), signal.SIGHUP)
+"""
+
+
+def newer(program: pathlib.Path, first: str = TELL) -> bytes:
+    """The same program, with something that it does first: other bytes, and every module at another place."""
     with zipfile.ZipFile(program) as old:
         content = {name: old.read(name) for name in old.namelist()}
-    content["__main__.py"] = b"import sys\nsys.stderr.write('the new program\\n')\n" + content["__main__.py"]
+    content["__main__.py"] = first.encode() + content["__main__.py"]
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(content):
@@ -212,3 +223,15 @@ def test_a_pull_that_lasts_survives_a_reload(service: Service) -> None:
     assert service.serial()
     assert hashlib.sha256(begun + answer.read()).hexdigest() == layer.hex
     connection.close()
+
+
+def test_a_reload_while_it_reloads(service: Service, tmp_path: pathlib.Path) -> None:
+    """A signal that comes before the new program takes signals would end it."""
+    pid = service.running.process.pid
+    replacement = tmp_path / "new.pyz"
+    replacement.write_bytes(newer(service.program, ASK_AGAIN.format(mark=str(tmp_path / "asked"))))
+    replacement.replace(service.program)
+    service.reload()
+    assert service.running.wait_for(re.compile("Reloading.*Reloading.*Booting.*Booting", re.DOTALL))
+    assert service.running.process.pid == pid and service.running.process.poll() is None
+    assert service.serial()
