@@ -43,6 +43,7 @@ class ActionModule(ActionBase):
             {
                 "path": {"type": "path"},
                 "users": {"type": "list", "elements": "dict", "default": [], "options": _USER},
+                "for_nodes": {"type": "bool", "default": True},
                 "scope": {"type": "str", "default": ""},
             }
         )
@@ -58,14 +59,14 @@ class ActionModule(ActionBase):
             write_once(path)
         generated = logins(self._loader.load_from_file(path, cache="none"), path) if self._can_read(path) else {}
         given = [Login(user["name"], user["password"], user["push"]) for user in arguments["users"]]
-        nodes = generated.get(NODES, Login("", "", False))
+        nodes = generated.get(NODES) if arguments["for_nodes"] else None
         after = {"path": path, "state": "present"} if path else {}
         return {
             "changed": bool(path) and not is_there,
             "diff": {"before": after if is_there else {}, "after": after},
             "users": hashed([*generated.values(), *given], arguments["scope"]),
-            "username": nodes.name,
-            "password": nodes.password,
+            "username": nodes.name if nodes else "",
+            "password": nodes.password if nodes else "",
         }
 
     @staticmethod

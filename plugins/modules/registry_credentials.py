@@ -42,6 +42,11 @@ options:
         description: Whether the user may push and delete images.
         type: bool
         default: false
+  for_nodes:
+    description:
+      - Whether nodes have to log in. If not, no password is returned.
+    type: bool
+    default: true
   scope:
     description:
       - What these users are of, for instance a cluster's name. The same password is hashed differently elsewhere.
@@ -83,7 +88,9 @@ users:
       hash: scrypt$14$8$1$c2FsdHNhbHRzYWx0c2FsdA==$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U=
       push: true
 username:
-  description: Name of the user for the nodes; empty when O(path) is not given, or in check mode while there is no file.
+  description:
+    - Name of the user for the nodes; empty when O(path) is not given, O(for_nodes) is V(false), or in check mode while
+      there is no file.
   returned: success
   type: str
   sample: nodes

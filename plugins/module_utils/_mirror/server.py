@@ -18,6 +18,7 @@ import traceback
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Users
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
@@ -128,6 +129,8 @@ def main(arguments: t.Optional[t.Sequence[str]] = None) -> int:
             raise MirrorError("gunicorn is missing in this program", why=GUNICORN_IMPORT_ERROR)
         server = Server(config)
         Upstreams(config).close()
+        if config.users_file:
+            Users(config.users_file, logging.getLogger("gunicorn.error")).read()
         if not options.check:
             server.run()
     except SealerError as error:

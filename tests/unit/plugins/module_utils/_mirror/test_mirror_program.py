@@ -277,6 +277,18 @@ def test_wrong_configuration_is_told(program: pathlib.Path, tmp_path: pathlib.Pa
     assert "certificate or key cannot be used" in told
 
 
+def test_secrets_that_cannot_be_used_are_told_beforehand(program: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    users = tmp_path / "users.json"
+    config = tmp_path / "mirror.json"
+    config.write_text(json.dumps({"store": "/s", "listen": ["127.0.0.1:0"], "users_file": str(users)}))
+    command = [sys.executable, "-I", "-S", str(program), "--config", str(config), "--check"]
+    for text, code in (("{}\\n", 1), ('{"x": {"hash": "scrypt$1"}}', 1), ("{}", 0)):
+        users.write_text(text)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, str(users) in done.stderr) == (code, code == 1), done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_graceful_end(
     program: pathlib.Path, tmp_path: pathlib.Path, store: t.Tuple[Layout, Sample], certificates: Certificates
 ) -> None:
