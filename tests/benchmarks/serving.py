@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -65,7 +65,6 @@ class Running:
     name: str
     port: int
     process: subprocess.Popen[bytes]
-    samples: t.List[int] = field(default_factory=list)
 
     def url(self, kind: str, what: object) -> str:
         """The address of a manifest or a blob."""
@@ -229,6 +228,8 @@ def registry_v3(content: Content, place: Place) -> t.ContextManager[Running]:
 @contextlib.contextmanager
 def nginx(content: Content, place: Place) -> t.Iterator[Running]:
     """nginx over the same files, as many workers as processors."""
+    if shutil.which("nginx") is None:
+        raise RuntimeError("nginx is missing: apt-get install --no-install-recommends nginx-light")
     port = free_port()
     root = place.directory / "nginx"
     base = root / "html/v2" / REPOSITORY
