@@ -51,6 +51,7 @@ lab: images ## Run whole clusters on hosts in containers
 bench: images ## Measure against the peers; writes docs/benchmarks.md
 	@$(ENVIRONMENT) && python tests/benchmarks/site.py
 	@$(ENVIRONMENT) && python tests/benchmarks/mirror.py
+	@$(ENVIRONMENT) && python tests/benchmarks/misses.py
 
 docs: ## Write the reference of modules, roles and playbooks from their specs
 	@$(ENVIRONMENT) && python docs/generate.py
