@@ -133,7 +133,13 @@ class Authorizer:
             token = known.token
             known.scopes.update(scopes)
             if token is None or not token.scopes.issuperset(known.scopes) or self._clock() >= token.good_until:
-                token = known.token = self._new_token(challenge, repository, frozenset(known.scopes))
+                try:
+                    token = known.token = self._new_token(challenge, repository, frozenset(known.scopes))
+                except RegistryError:
+                    # The registry may name another token server by now: it is asked again.
+                    if self._challenge is challenge:
+                        self._challenge = None
+                    raise
             return f"Bearer {token.value}"
 
     def challenged(self, repository: str, headers: t.Iterable[str], used: t.Optional[str]) -> bool:

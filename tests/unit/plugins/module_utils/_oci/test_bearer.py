@@ -176,6 +176,17 @@ def test_passwords_go_to_no_strange_realm(realm: str, plain: bool) -> None:
     assert not server.asked
 
 
+def test_a_token_server_that_moves_is_found_again() -> None:
+    server = Server()
+    authorizer = server.authorizer()
+    authorizer.challenged("a", ['Bearer realm="ftp://former.example/token"'], None)
+    with pytest.raises(RegistryError):
+        authorizer.header("a", [pull_scope("a")])
+    assert authorizer.header("a", [pull_scope("a")]) is None
+    assert authorizer.challenged("a", [BEARER], None)
+    assert authorizer.header("a", [pull_scope("a")]) == "Bearer t1"
+
+
 def test_plain_realm_where_it_is_wanted() -> None:
     server = Server()
     authorizer = server.authorizer(plain_realm=True)
