@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import pathlib
+import re
 
 import pytest
 
@@ -16,6 +17,9 @@ UTILS = "ansible_collections.sealer.cluster.plugins.module_utils."
 CONTROLLER = "ansible_collections.sealer.cluster.plugins.plugin_utils."
 PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 TASKS = sorted((ROOT / "roles").glob("*/tasks/**/*.yml"))
+VARIABLES = sorted(path for place in ("roles", "playbooks") for path in (ROOT / place).rglob("*.yml"))
+# Ansible makes sets of the lists: in another run of Python the same result has another order.
+UNORDERED = re.compile(r"\|\s*(?:ansible\.builtin\.)?(difference|intersect|symmetric_difference|union)\b")
 MAY_USE = {
     "_oci": {"_oci", "_errors"},
     "_build": {"_build", "_oci", "_errors"},
@@ -68,3 +72,8 @@ def test_the_action_group_names_every_image_module() -> None:
     texts = {name: (ROOT / f"plugins/modules/{name.rsplit('.')[-1]}.py").read_text() for name in modules}
     shared = {name for name, text in texts.items() if "REGISTRY_SPEC" in text}
     assert shared <= set(group) <= modules
+
+
+@pytest.mark.parametrize("path", VARIABLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_lists_keep_their_order(path: pathlib.Path) -> None:
+    assert UNORDERED.findall(path.read_text()) == []
