@@ -208,7 +208,8 @@ class Application:
         if answer is None:
             raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
         asked, source, found = answer
-        self._count(environ, asked, metrics.MANIFEST, source, len(found.document.raw))
+        here = found.here or source is self._sources[0]
+        self._count(environ, asked, metrics.MANIFEST, here, len(found.document.raw))
         return _document_reply(found, environ, pinned=asked.reference.digest is not None)
 
     def _blob(self, target: Target, environ: Environ, pushing: bool) -> Reply:
@@ -216,7 +217,7 @@ class Application:
         if answer is None:
             raise _unknown(target, "BLOB_UNKNOWN", "blob")
         asked, source, content = answer
-        self._count(environ, asked, metrics.BLOB, source, content.size)
+        self._count(environ, asked, metrics.BLOB, source is self._sources[0], content.size)
         return _blob_reply(content, environ)
 
     def _first(
@@ -252,9 +253,9 @@ class Application:
             raise away
         return None
 
-    def _count(self, environ: Environ, asked: Asked, kind: str, source: Source, size: int) -> None:
+    def _count(self, environ: Environ, asked: Asked, kind: str, here: bool, size: int) -> None:
         if environ["REQUEST_METHOD"] == "GET":
-            origin = metrics.STORE if source is self._sources[0] else metrics.UPSTREAM
+            origin = metrics.STORE if here else metrics.UPSTREAM
             self._counts.served(asked.reference.registry, kind, origin, size)
 
 

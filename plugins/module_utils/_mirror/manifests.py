@@ -89,7 +89,7 @@ class Manifests:
             return self._tagged(asked, links)
         document = self._store.document_in(asked.repository, asked.reference.digest)
         if document is not None:
-            return Found(document)
+            return Found(document, here=True)
         return self._missing(asked, links, lambda: self._fetch(asked, links)) if links else None
 
     def listing(self, asked: Asked, path: str, query: t.Sequence[t.Tuple[str, str]]) -> t.Optional[Listing]:
@@ -112,8 +112,8 @@ class Manifests:
         self._records.touch(record.digest)
         age = record.age(self._clock())
         if age is not None and age < self._upstreams.tag_ttl(asked):
-            return Found(document, age=int(age))
-        stale = Found(document, stale=True, age=None if age is None else int(age))
+            return Found(document, age=int(age), here=True)
+        stale = Found(document, stale=True, age=None if age is None else int(age), here=True)
         if not links:
             return stale
         return self._revalidated(asked, links, stale)
@@ -223,7 +223,7 @@ class Manifests:
         record = TagRecord(document.digest, document.media_type, len(document.raw), etag, checked, link.url)
         with self._tolerating(reference):
             self._tags.put(reference, record)
-        return Found(document, answer.stale, answer.age)
+        return Found(document, answer.stale, answer.age, here=isinstance(answer, Unchanged))
 
     def _fetch(self, asked: Asked, links: t.Sequence[Link]) -> t.Optional[Found]:
         """Fetch what a digest names, unless another process just did."""

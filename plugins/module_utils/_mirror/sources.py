@@ -46,11 +46,15 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """A document. Stale: its tag could not be checked with the upstream; age: seconds since it was."""
+    """A document. Stale: its tag could not be checked with the upstream; age: seconds since it was.
+
+    ``here`` tells that the document was not fetched for this; of what the first source has, that is known anyway.
+    """
 
     document: Document
     stale: bool = False
     age: t.Optional[int] = None
+    here: bool = False
 
 
 class Content(t.Protocol):

@@ -95,7 +95,7 @@ class Told(NoCounts):
 def test_metrics(shop: Shop) -> None:
     class Far(Away):
         def manifest(self, asked: Asked) -> t.Optional[Found]:
-            return Found(parse_document(b'{"schemaVersion":2,"manifests":[]}'))
+            return Found(parse_document(b'{"schemaVersion":2,"manifests":[]}'), here=asked.reference.tag == "known")
 
     counts = Told()
     sources: list[Source] = [StoreSource(Store(shop.layout.path)), Far()]
@@ -106,10 +106,12 @@ def test_metrics(shop: Shop) -> None:
     get("/v2/pause/manifests/3.10.1", "ns=registry.k8s.io", "HEAD")
     layer = len(get(f"/v2/x/blobs/{shop.layer}", "ns=quay.io").body)
     get("/v2/x/manifests/1", "ns=quay.io")
+    get("/v2/x/manifests/known", "ns=quay.io")
     assert counts.served_calls == [
         ("registry.k8s.io", "manifest", "store", size),
         ("quay.io", "blob", "store", layer),
         ("quay.io", "manifest", "upstream", 34),
+        ("quay.io", "manifest", "store", 34),
     ]
 
 

@@ -62,11 +62,11 @@ def bytes_in(registry: FakeRegistry, tag: str = "1") -> bytes:
 def test_a_tag_is_fetched_once(registry: FakeRegistry, side: UpstreamSide) -> None:
     first = side.manifests.manifest(asked("team/app:1"))
     assert first is not None
-    assert (first.document.raw, first.stale, first.age) == (bytes_in(registry), False, 0)
+    assert (first.document.raw, first.stale, first.age, first.here) == (bytes_in(registry), False, 0, False)
     side.clock.now += 299
     second = side.manifests.manifest(asked("team/app:1"))
     assert second is not None
-    assert (second.document.raw, second.stale, second.age) == (bytes_in(registry), False, 299)
+    assert (second.document.raw, second.stale, second.age, second.here) == (bytes_in(registry), False, 299, True)
     assert methods(registry) == [("GET", 200)]
     digest = Digest.parse(digest_in(registry))
     assert side.layout.has(digest)
@@ -94,7 +94,7 @@ def test_after_its_time_a_tag_is_checked_without_a_pull(registry: FakeRegistry, 
     side.clock.now += 300
     found = side.manifests.manifest(asked("team/app:1"))
     assert found is not None
-    assert (found.document.raw, found.stale, found.age) == (bytes_in(registry), False, 0)
+    assert (found.document.raw, found.stale, found.age, found.here) == (bytes_in(registry), False, 0, True)
     assert methods(registry) == [("GET", 200), ("HEAD", 304)]
     side.clock.now += 299
     side.raw("team/app:1")
@@ -140,7 +140,7 @@ def test_while_the_upstream_is_away_a_tag_is_served_stale(
     for _number in range(3):
         found = away.manifests.manifest(asked("team/app:1"))
         assert found is not None
-        assert (found.document.raw, found.stale, found.age) == (bytes_in(registry), True, 1000)
+        assert (found.document.raw, found.stale, found.age, found.here) == (bytes_in(registry), True, 1000, True)
     assert away.counts.told == [("failed", NAME, "unreachable"), *[("stale", NAME)] * 3]
 
 
