@@ -51,6 +51,11 @@ class Run:
     def hosts(self) -> dict[str, Recap]:
         return {host: Recap(*map(int, numbers)) for host, *numbers in RECAP.findall(self.text)}
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether every host was reached and nothing had to be done on any."""
+        return all(host.changed == host.failed == host.unreachable == 0 for host in self.hosts.values())
+
 
 def playbook(name: str, *arguments: str, **environment: str) -> Run:
     """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it."""
@@ -64,12 +69,14 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
 class Lab:
     """Hosts made by create.yml; the first is the control plane.
 
-    name: prefix of the hosts' names; workers: how many besides the control plane; subnet: first three bytes of its
+    name: prefix of the hosts' names; workers: how many besides the control plane; registries: how many hosts, from the
+    first on, are registry hosts (0: the control plane is, without the group); subnet: first three bytes of its
     network's addresses.
     """
 
     name: str
     workers: int = 1
+    registries: int = 0
     subnet: str = "10.77.88"
 
     def _make(self, action: str) -> None:
@@ -83,6 +90,7 @@ class Lab:
                     "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                     "lab_name": self.name,
                     "lab_workers": self.workers,
+                    "lab_registries": self.registries,
                     "lab_state": str(CACHE / "lab"),
                     "lab_subnet_prefix": self.subnet,
                 }

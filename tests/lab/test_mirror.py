@@ -1,0 +1,125 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pods from a private registry, through the mirrors of a cluster on two hosts: no node knows registry or login."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
+
+KUBECTL = "KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl"
+
+
+def run_pod(lab: Lab, name: str, image: str, host: str) -> str:
+    """Run a pod on this node, and answer what it said; raises when it does not get ready."""
+    container = {"name": name, "image": image, "imagePullPolicy": "Always"}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"nodeName": host, "containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+    lab.ssh(lab.control_plane, f"{KUBECTL} apply --filename -", given=json.dumps(pod))
+    ready = f"{KUBECTL} wait --for=condition=Ready --timeout=60s pod/{name}"
+    lab.ssh(lab.control_plane, f"{ready} || {{ {KUBECTL} describe pod/{name}; exit 1; }}")
+    return lab.ssh(lab.control_plane, f"{KUBECTL} logs {name}")
+
+
+def processes(lab: Lab) -> dict[str, str]:
+    """The main processes of the hosts' services, and when those were started."""
+    show = "systemctl show --property=Id,MainPID,ActiveEnterTimestampMonotonic containerd kubelet sealer-mirror"
+    return {host: lab.ssh(host, show) for host in lab.hosts}
+
+
+class Mirrored(t.NamedTuple):
+    """A cluster with a private upstream: what had been running before it was told, and the run that told it."""
+
+    registry: PrivateRegistry
+    variables: dict[str, object]
+    image: str
+    before: dict[str, str]
+    run: Run
+
+
+@pytest.fixture(scope="module")
+def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirrored]:
+    registry = PrivateRegistry(lab, tmp_path_factory.mktemp("private"))
+    try:
+        registry.create()
+        image = registry.push("team/app:1")
+        upstream = {
+            "name": registry.name,
+            "urls": [registry.url],
+            "username": USER,
+            "password": PASSWORD,
+            "ca_certificate": registry.ca_certificate,
+            "tag_ttl": 1,
+        }
+        variables: dict[str, object] = {
+            "sealer_registry_pull_through": "configured",
+            "sealer_registry_upstreams": [upstream],
+        }
+        before = processes(lab)
+        yield Mirrored(registry, variables, image, before, lab.play("site", variables=variables))
+    finally:
+        registry.destroy()
+
+
+def test_an_upstream_changes_registry_hosts_alone_and_restarts_nothing(lab: Lab, mirrored: Mirrored) -> None:
+    assert mirrored.run.status == 0, mirrored.run.text
+    changed = [host for host, recap in mirrored.run.hosts.items() if recap.changed]
+    assert changed == list(lab.hosts)[: lab.registries], mirrored.run.text
+    assert processes(lab) == mirrored.before
+
+
+def test_a_second_run_with_upstreams_changes_nothing(lab: Lab, mirrored: Mirrored) -> None:
+    run = lab.play("site", variables=mirrored.variables)
+    assert run.status == 0, run.text
+    assert run.unchanged, run.text
+
+
+def test_a_pod_runs_from_a_private_image_under_its_own_name(lab: Lab, mirrored: Mirrored) -> None:
+    first, _second = list(lab.hosts)[1:]
+    assert run_pod(lab, "first", mirrored.image, first) == "here\n"
+
+
+def test_no_node_knows_the_login(lab: Lab, mirrored: Mirrored) -> None:
+    """Registry hosts do, in a file that is the mirror's alone."""
+    look = f"grep --recursive --files-with-matches {PASSWORD} /etc /root /run /usr/local /var/lib || true"
+    secret = f"/etc/sealer/mirror/upstreams/{mirrored.registry.name}/password\n"
+    told = {host: lab.ssh(host, look) for host in lab.hosts}
+    assert told == {host: secret if number < lab.registries else "" for number, host in enumerate(lab.hosts)}
+    assert PASSWORD not in json.dumps(lab.kubectl("get secrets,configmaps,pods --all-namespaces"))
+    assert PASSWORD not in mirrored.run.text
+
+
+def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mirrored) -> None:
+    _first, second = list(lab.hosts)[1:]
+    mirrored.registry.stop()
+    try:
+        assert run_pod(lab, "second", mirrored.image, second) == "here\n"
+    finally:
+        mirrored.registry.start()
+
+
+def test_pulls_go_on_while_a_registry_host_is_gone(lab: Lab, mirrored: Mirrored) -> None:
+    """The one that every node asks first; of two images one was pulled before, one is new."""
+    first, second = list(lab.hosts)[1:]
+    image = mirrored.registry.push("team/app:2")
+    lab.ssh(lab.control_plane, "systemctl stop sealer-mirror")
+    try:
+        assert run_pod(lab, "known", mirrored.image, lab.control_plane) == "here\n"
+        assert run_pod(lab, "new", image, second) == "here\n"
+        assert run_pod(lab, "newer", image, first) == "here\n"
+    finally:
+        lab.ssh(lab.control_plane, "systemctl start sealer-mirror")
+
+
+def test_no_packet_left_the_network_for_it(lab: Lab, mirrored: Mirrored) -> None:
+    assert lab.packets_left() == 0
