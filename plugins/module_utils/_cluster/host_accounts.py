@@ -13,6 +13,7 @@ import contextlib
 import os
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_files
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Record
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -20,6 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 USER = "user"
 OWNED = "owned"
 
+_BACKUPS = ("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-")
 _NOLOGIN = "/usr/sbin/nologin"
 _NO_HOME = "/nonexistent"
 
@@ -47,7 +49,18 @@ def _entry(host: Host, database: str, name: str) -> t.Optional[t.List[str]]:
 def add_user(host: Host, name: str) -> None:
     """Make a system user that nobody can log in as, with a group of the same name."""
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", _NO_HOME, "--shell", _NOLOGIN]
-    host.must([*command, "--", name], f"the system user {name} cannot be made")
+    with _backups_kept(host):
+        host.must([*command, "--", name], f"the system user {name} cannot be made")
+
+
+@contextlib.contextmanager
+def _backups_kept(host: Host) -> t.Iterator[None]:
+    """The programs that change users put copies of the files beside them; those that were there are put back."""
+    kept = [(path, host_files.look(path)) for path in map(host.at, _BACKUPS)]
+    yield
+    for path, node in kept:
+        if node.size <= host_files.KEPT_BYTES and not host_files.look(path).same(node):
+            host_files.place(path, node, keep_time=True)
 
 
 def give(path: str, ids: Ids, only: t.Optional[Ids] = None) -> None:
@@ -77,9 +90,10 @@ def undo_user(host: Host, record: Record) -> t.Optional[Change]:
         return None
     if not host.check:
         fix = "End what runs as this user, and run this again"
-        host.must(["userdel", "--", record.name], f"the system user {record.name} cannot be removed", fix)
-        if group_id(host, record.name) is not None:
-            host.must(["groupdel", "--", record.name], f"the group {record.name} cannot be removed", fix)
+        with _backups_kept(host):
+            host.must(["userdel", "--", record.name], f"the system user {record.name} cannot be removed", fix)
+            if group_id(host, record.name) is not None:
+                host.must(["groupdel", "--", record.name], f"the group {record.name} cannot be removed", fix)
     return Change(f"user {record.name}", "")
 
 

@@ -75,8 +75,9 @@ class Systemd:
         load = "loaded" if found else "not-found"
         return f"LoadState={load}\nActiveState={active}\nUnitFileState={enabled}\nNeedDaemonReload=no\n"
 
-    @staticmethod
-    def _account(program: str, name: str, account: Path) -> Completed:
+    def _account(self, program: str, name: str, account: Path) -> Completed:
+        if program != "getent" and (self.root / "fake/keeps-copies").exists():
+            account.with_name("passwd-").write_text(f"before {program}\n")
         if program == "useradd":
             account.touch()
         elif program == "userdel":
@@ -274,6 +275,21 @@ def test_users_and_what_is_theirs(root: Path) -> None:
     _outcome, host = take_back(root)
     assert host.warnings == ["/data/mine was given to another user since, and is left so"]
     assert not (root / "etc/account-mirror").exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_copies_of_the_files_of_users_stay_as_they_were(root: Path, there: bool) -> None:
+    (root / "fake/keeps-copies").touch()
+    copy = root / "etc/passwd-"
+    if there:
+        copy.write_text("long ago\n")
+        copy.chmod(0o600)
+        os.utime(copy, (1, 1))
+    before = snapshot(root)
+    steward(root)[0].present([UserItem("mirror")])
+    assert copy.exists() is there
+    take_back(root)
+    assert {k: v for k, v in snapshot(root).items() if k.split("/")[0] != "var"} == before
 
 
 def test_a_user_that_was_there_stays(root: Path) -> None:
