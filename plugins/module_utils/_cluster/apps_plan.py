@@ -122,7 +122,11 @@ def environment(option: str, values: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
     told: t.Dict[str, str] = {}
     for name, value in values.items():
         if not isinstance(value, (str, int, float)):
-            raise ClusterError(f"{option}: {name} is no text", why=f"it is of type {type(value).__name__}", fix="Give a text or a number")
+            raise ClusterError(
+                f"{option}: {name} is no text",
+                why=f"it is of type {type(value).__name__}",
+                fix="Give a text or a number",
+            )
         told[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return told
 

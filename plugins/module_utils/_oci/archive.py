@@ -29,7 +29,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference impo
 Named = t.List[t.Tuple[Reference, Descriptor]]
 
 
-
 def save(
     layout: Layout,
     descriptor: Descriptor,
