@@ -3,20 +3,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Load asks for one URL again and again from a number of clients, each with a connection of its own that it keeps, and
-// tells in JSON what came of it. With -once each client asks one time, all at the same moment.
+// tells in JSON what came of it. With -once each client asks one time, all at the same moment. It speaks HTTP/1.1 by
+// hand, as much as the servers that are measured need, because net/http takes more of the processor than they do.
 package main
 
 import (
-	"context"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
+	"net/url"
 	"os"
 	"sort"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -32,7 +33,7 @@ type result struct {
 }
 
 func main() {
-	url := flag.String("url", "", "what to ask for")
+	address := flag.String("url", "", "what to ask for")
 	authority := flag.String("ca", "", "the authority to trust, a PEM file")
 	accept := flag.String("accept", "", "Accept header")
 	clients := flag.Int("clients", 1, "how many")
@@ -49,87 +50,180 @@ func main() {
 		}
 	}
 
+	target, err := url.Parse(*address)
+	if err != nil || target.Scheme != "https" {
+		fmt.Fprintln(os.Stderr, "load: no HTTPS URL:", *address)
+		os.Exit(1)
+	}
+	request := []byte("GET " + target.RequestURI() + " HTTP/1.1\r\nHost: " + target.Host + "\r\nUser-Agent: load\r\n")
+	if *accept != "" {
+		request = append(request, "Accept: "+*accept+"\r\n"...)
+	}
+	request = append(request, "\r\n"...)
+
 	var all result
 	var lock sync.Mutex
-	var ready, done sync.WaitGroup
+	var done sync.WaitGroup
 	begin := make(chan struct{})
-	ctx, cancel := context.WithCancel(context.Background())
+	connections := &open{}
 	for number := 0; number < *clients; number++ {
-		ready.Add(1)
 		done.Add(1)
 		go func() {
 			defer done.Done()
-			transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}, DisableCompression: true, ReadBufferSize: 64 << 10}
-			client := &http.Client{Transport: transport}
-			buffer := make([]byte, 256<<10)
-			ready.Done()
 			<-begin
-			for ctx.Err() == nil {
-				started := time.Now()
-				size, first, err := ask(ctx, client, *url, *accept, buffer)
-				last := time.Since(started).Seconds()
-				lock.Lock()
-				all.Bytes += size
-				if err == nil {
-					all.Requests++
-				} else if ctx.Err() == nil {
-					all.Failed++
-					all.Problem = err.Error()
-				}
-				if *once && err == nil {
-					all.First = append(all.First, first)
-					all.Last = append(all.Last, last)
-				}
-				lock.Unlock()
-				if *once || err != nil {
-					return
-				}
-			}
+			one := client{buffer: make([]byte, 256<<10)}
+			one.run(connections, target.Host, trusted, request, *once)
+			lock.Lock()
+			defer lock.Unlock()
+			all.add(&one)
 		}()
 	}
-	ready.Wait()
 	started := time.Now()
 	close(begin)
 	if !*once {
-		time.AfterFunc(time.Duration(*seconds*float64(time.Second)), cancel)
+		time.AfterFunc(time.Duration(*seconds*float64(time.Second)), connections.end)
 	}
 	done.Wait()
 	all.Seconds = time.Since(started).Seconds()
-	cancel()
 	sort.Float64s(all.First)
 	sort.Float64s(all.Last)
 	json.NewEncoder(os.Stdout).Encode(all)
 }
 
-func ask(ctx context.Context, client *http.Client, url, accept string, buffer []byte) (size int64, first float64, err error) {
+// open are the connections there are; ended, what they still wait for fails.
+type open struct {
+	lock  sync.Mutex
+	ended bool
+	all   []*tls.Conn
+}
+
+func (o *open) add(connection *tls.Conn) {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	if o.ended {
+		connection.NetConn().SetDeadline(time.Now())
+	}
+	o.all = append(o.all, connection)
+}
+
+func (o *open) end() {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	o.ended = true
+	for _, connection := range o.all {
+		connection.NetConn().SetDeadline(time.Now())
+	}
+}
+
+func (o *open) isOver() bool {
+	o.lock.Lock()
+	defer o.lock.Unlock()
+	return o.ended
+}
+
+// client is one client and what it saw.
+type client struct {
+	result
+	connection *tls.Conn
+	buffer     []byte
+}
+
+func (r *result) add(one *client) {
+	r.Requests += one.Requests
+	r.Bytes += one.Bytes
+	r.Failed += one.Failed
+	r.First = append(r.First, one.First...)
+	r.Last = append(r.Last, one.Last...)
+	if one.Problem != "" {
+		r.Problem = one.Problem
+	}
+}
+
+func (c *client) run(connections *open, host string, trusted *x509.CertPool, request []byte, once bool) {
 	started := time.Now()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	if accept != "" {
-		request.Header.Set("Accept", accept)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer answer.Body.Close()
-	for {
-		count, err := answer.Body.Read(buffer)
-		if size == 0 && count > 0 {
-			first = time.Since(started).Seconds()
+	err := c.dial(connections, host, trusted)
+	for err == nil {
+		var first float64
+		first, err = c.ask(request, started)
+		if err == nil {
+			c.Requests++
 		}
-		size += int64(count)
-		if err == io.EOF {
+		if once {
+			if err == nil {
+				c.First, c.Last = append(c.First, first), append(c.Last, time.Since(started).Seconds())
+			}
 			break
 		}
+	}
+	if err != nil && !connections.isOver() {
+		c.Failed++
+		c.Problem = err.Error()
+	}
+	if c.connection != nil {
+		c.connection.Close()
+	}
+}
+
+func (c *client) dial(connections *open, host string, trusted *x509.CertPool) (err error) {
+	c.connection, err = tls.Dial("tcp", host, &tls.Config{RootCAs: trusted})
+	if err == nil {
+		connections.add(c.connection)
+	}
+	return err
+}
+
+// ask asks once and reads the whole answer; first is when its body began.
+func (c *client) ask(request []byte, started time.Time) (first float64, err error) {
+	if _, err = c.connection.Write(request); err != nil {
+		return 0, err
+	}
+	there, end := 0, -1
+	for end < 0 {
+		count, err := c.connection.Read(c.buffer[there:])
 		if err != nil {
-			return size, first, err
+			return 0, err
+		}
+		there += count
+		if end = bytes.Index(c.buffer[:there], []byte("\r\n\r\n")); end < 0 && there == len(c.buffer) {
+			return 0, fmt.Errorf("the answer's head does not end")
 		}
 	}
-	if answer.StatusCode != http.StatusOK {
-		return size, first, fmt.Errorf("%s", answer.Status)
+	left, err := length(c.buffer[:end+2])
+	if err != nil {
+		return 0, err
 	}
-	return size, first, nil
+	count := there - end - 4
+	for {
+		if first == 0 && count > 0 {
+			first = time.Since(started).Seconds()
+		}
+		c.Bytes += int64(count)
+		left -= int64(count)
+		if left <= 0 {
+			break
+		}
+		if count, err = c.connection.Read(c.buffer); err != nil {
+			return first, err
+		}
+	}
+	if left < 0 {
+		return first, fmt.Errorf("the answer is longer than it says")
+	}
+	return first, nil
+}
+
+// length reads the answer's head: only what has a status of 200 and says how long it is counts.
+func length(head []byte) (int64, error) {
+	line, head, _ := bytes.Cut(head, []byte("\r\n"))
+	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200")) {
+		return 0, fmt.Errorf("%s", line)
+	}
+	for len(head) > 0 {
+		line, head, _ = bytes.Cut(head, []byte("\r\n"))
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte("Content-Length")) {
+			return strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("the answer does not say how long it is")
 }
