@@ -45,6 +45,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources imp
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
 REFERENCE_KEY = "sealer.reference"
+AGAIN_KEY = "sealer.again"
+"""What the server may ask before it gives the same answer to the same request again; counts it where it is right."""
 API_VERSION = ("Docker-Distribution-Api-Version", "registry/2.0")
 _READING = ("GET", "HEAD")
 _IMMUTABLE = ("Cache-Control", "public, max-age=31536000, immutable")
@@ -71,6 +73,8 @@ class Parts:
     discovery: t.Optional[Discovery] = None
     counts: t.Optional[metrics.Counts] = None
     closing: t.Sequence[t.Callable[[], None]] = ()
+    shares_own: bool = True
+    """Whether other mirrors are asked for what is our own and not here."""
 
 
 class Application:
@@ -209,7 +213,14 @@ class Application:
             raise _unknown(target, "MANIFEST_UNKNOWN", "manifest")
         asked, source, found = answer
         here = found.here or source is self._sources[0]
-        self._count(environ, asked, metrics.MANIFEST, here, len(found.document.raw))
+        count = functools.partial(
+            self._count, environ["REQUEST_METHOD"], asked, metrics.MANIFEST, here, len(found.document.raw)
+        )
+        count()
+        # nobody was asked but who says whether he would answer the same, and no user's rights played a part
+        alone = asked.reference is target.reference or len(self._sources) == 1 or not self._parts.shares_own
+        if found.again is not None and alone and "HTTP_AUTHORIZATION" not in environ:
+            environ[AGAIN_KEY] = functools.partial(_again, found.again, count)
         return _document_reply(found, environ, pinned=asked.reference.digest is not None)
 
     def _blob(self, target: Target, environ: Environ, pushing: bool) -> Reply:
@@ -217,7 +228,7 @@ class Application:
         if answer is None:
             raise _unknown(target, "BLOB_UNKNOWN", "blob")
         asked, source, content = answer
-        self._count(environ, asked, metrics.BLOB, source is self._sources[0], content.size)
+        self._count(environ["REQUEST_METHOD"], asked, metrics.BLOB, source is self._sources[0], content.size)
         return _blob_reply(content, environ)
 
     def _first(
@@ -253,10 +264,20 @@ class Application:
             raise away
         return None
 
-    def _count(self, environ: Environ, asked: Asked, kind: str, here: bool, size: int) -> None:
-        if environ["REQUEST_METHOD"] == "GET":
+    def _count(self, method: str, asked: Asked, kind: str, here: bool, size: int) -> None:
+        if method == "GET":
             origin = metrics.STORE if here else metrics.UPSTREAM
             self._counts.served(asked.reference.registry, kind, origin, size)
+
+
+def _again(holds: t.Callable[[], bool], count: t.Callable[[], None]) -> bool:
+    try:
+        if not holds():
+            return False
+    except (SealerError, OSError):
+        return False  # asked anew, the source says what is wrong
+    count()
+    return True
 
 
 def _unknown(target: Target, code: str, kind: str) -> Refused:

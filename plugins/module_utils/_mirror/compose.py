@@ -59,5 +59,6 @@ def application(
             discovery=Discovery(store, sources, farther),
             counts=counts if config.metrics else None,
             closing=closing if farther is None else [farther.close, *closing],
+            shares_own=bool(config.peers or config.parents),
         ),
     )

@@ -124,8 +124,9 @@ class Connection:
         if exchange is None:
             raise RuntimeError("there is no request")
         try:
-            self._body = exchange.answer(self._service.application)
-            self._prepare(exchange)
+            if not self._repeat(exchange):
+                self._body = exchange.answer(self._service.application)
+                self._prepare(exchange)
         except Exception:
             self._service.log.exception("cannot answer %s %s", exchange.method, exchange.path)
             self._close_body()
@@ -238,6 +239,13 @@ class Connection:
         self._out = Outgoing(head.encode("ascii") + b"Connection: close\r\n\r\n" + text)
         self.stage = Stage.SENDING
         return self._send()
+
+    def _repeat(self, exchange: Exchange) -> bool:
+        found = exchange.repeat() if self._service.alive() else None
+        if found is not None:
+            self._out = Outgoing(b"".join(found))
+            self._out.sent = -len(found[0])
+        return found is not None
 
     def _prepare(self, exchange: Exchange) -> None:
         body = self._body

@@ -22,6 +22,7 @@ from email.utils import formatdate
 from urllib.parse import unquote_to_bytes
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import AGAIN_KEY, REFERENCE_KEY
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.intake import Input, Source
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
@@ -40,13 +41,14 @@ try:
 except ImportError:
     GUNICORN_IMPORT_ERROR = traceback.format_exc()
 
-REQUEST_ID = "sealer.request_id"
-
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 _MOST_KNOWN = 512
 _KNOWN_SIZE = 1024
+_KEPT_SIZE = 32 * 1024
 _NOBODY = ("", 0)
 _BODILESS = frozenset({204, 304})
+_PASSING = frozenset({"HTTP_AUTHORIZATION", "HTTP_X_REQUEST_ID"})
+"""What makes a head a secret, or one that never comes again."""
 _COMMON = {
     "SCRIPT_NAME": "",
     "SERVER_NAME": "",
@@ -74,8 +76,22 @@ class BadRequest(MirrorError):
 
 
 @dataclass(frozen=True)
+class Kept:
+    """An answer that may be given again while ``again`` says so; ``headers`` are those that stay the same."""
+
+    again: t.Callable[[], bool]
+    status: str
+    headers: str
+    body: bytes
+    reference: str
+
+
+@dataclass
 class Head:
-    """What a request's head says; ``length`` is of its body, None for the chunked coding."""
+    """What a request's head says; ``length`` is of its body, None for the chunked coding.
+
+    Never changed, but for the answer that is kept with it.
+    """
 
     method: str
     uri: str
@@ -83,6 +99,7 @@ class Head:
     closing: bool
     length: t.Optional[int]
     environ: Environ
+    kept: t.Optional[Kept] = None
 
     @classmethod
     def parse(cls, data: bytes, settings: t.Any) -> Head:
@@ -109,7 +126,7 @@ class Heads:
         if known is not None:
             return known
         head = Head.parse(data, self._settings)
-        if len(data) <= _KNOWN_SIZE and "HTTP_AUTHORIZATION" not in head.environ:
+        if len(data) <= _KNOWN_SIZE and not _PASSING.intersection(head.environ):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[data] = head
@@ -119,7 +136,10 @@ class Heads:
 class Exchange:
     """A request whose head is complete, and the head of what answers it."""
 
-    __slots__ = ("closing", "environ", "input", "length", "method", "path", "started", "status", "_headers", "_version")
+    __slots__ = (
+        "closing", "input", "length", "method", "path", "peer", "request_id", "started", "status", "_environ", "_head",
+        "_headers",
+    )  # fmt: skip
 
     def __init__(self, head: Head, rest: bytearray, peer: Address, source: Source) -> None:
         self.method = head.method
@@ -128,19 +148,18 @@ class Exchange:
         self.started = time.monotonic()
         self.status = ""
         self.length: t.Optional[int] = None
-        self._version = head.version
-        self._headers: Headers = []
+        self.peer = peer
         self.input = Input(source, rest, head.length)
-        environ = self.environ = head.environ.copy()
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = peer[0], str(peer[1])
-        environ["wsgi.input"] = self.input
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        environ[REQUEST_ID] = given if given and _REQUEST_ID.fullmatch(given) else _new_id()
+        given = head.environ.get("HTTP_X_REQUEST_ID", "")
+        self.request_id: str = given if given and _REQUEST_ID.fullmatch(given) else _new_id()
+        self._head = head
+        self._headers: Headers = []
+        self._environ: Environ = {}
 
     @property
     def waits_for_continue(self) -> bool:
         """Whether the client sends its body only when told so."""
-        return self._version >= (1, 1) and self.environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        return self._head.version >= (1, 1) and self._head.environ.get("HTTP_EXPECT", "").lower() == "100-continue"
 
     @property
     def takes_input(self) -> bool:
@@ -149,7 +168,27 @@ class Exchange:
 
     def answer(self, application: Application) -> t.Iterable[bytes]:
         """The body of what the application answers."""
-        return application(self.environ, self.start_response)
+        environ = self._environ = self._head.environ.copy()
+        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self.peer[0], str(self.peer[1])
+        environ["wsgi.input"] = self.input
+        return application(environ, self.start_response)
+
+    def repeat(self) -> t.Optional[t.Tuple[bytes, bytes]]:
+        """Head and body of the answer that the same request got before, where it is still right."""
+        kept = self._head.kept
+        if kept is None or self.closing or self.takes_input:
+            return None
+        if not kept.again():
+            self._head.kept = None
+            return None
+        self.status = kept.status
+        self._environ = {REFERENCE_KEY: kept.reference}
+        return self._with_passing(kept.headers), kept.body
+
+    @property
+    def reference(self) -> str:
+        """What the application says that was meant."""
+        return t.cast(str, self._environ.get(REFERENCE_KEY, "-"))
 
     def start_response(self, status: str, headers: Headers, _error: t.Any = None) -> t.Callable[[bytes], None]:
         """WSGI's way to tell status and headers."""
@@ -168,26 +207,37 @@ class Exchange:
 
     def head(self, body: t.Any) -> bytes:
         """The answer's head; decides on the way how long the body is and whether the connection ends with it."""
-        lines = [f"HTTP/1.1 {self.status}", "Server: sealer-mirror", f"Date: {_date()}"]
+        lines = []
         for name, value in self._headers:
             if name.lower() == "content-length":
                 self.length = int(value)
-            lines.append(f"{name}: {value}")
+            lines.append(f"{name}: {value}\r\n")
         if self.length is None and self.has_body:
             if isinstance(body, (tuple, list)):
                 self.length = sum(map(len, body))
-                lines.append(f"Content-Length: {self.length}")
+                lines.append(f"Content-Length: {self.length}\r\n")
             else:
                 self.closing = True
         if self.closing:
-            lines.append("Connection: close")
-        elif self._version < (1, 1):
-            lines.append("Connection: keep-alive")
-        lines.append(f"X-Request-Id: {self.environ[REQUEST_ID]}\r\n\r\n")
-        head = "\r\n".join(lines)
-        if head.count("\n") != len(lines) + 1 or head.count("\r") != len(lines) + 1:
+            lines.append("Connection: close\r\n")
+        elif self._head.version < (1, 1):
+            lines.append("Connection: keep-alive\r\n")
+        headers = "".join(lines)
+        if headers.count("\n") != len(lines) or headers.count("\r") != len(lines):
             raise MirrorError("a header of an answer has a line break in it", where=self.path)
-        return head.encode("latin-1")
+        if isinstance(body, (tuple, list)):
+            self._keep(headers, b"".join(body) if self.has_body else b"")
+        return self._with_passing(headers)
+
+    def _keep(self, headers: str, body: bytes) -> None:
+        again = self._environ.get(AGAIN_KEY)
+        if again is not None and not self.closing and len(body) <= _KEPT_SIZE:
+            self._head.kept = Kept(again, self.status, headers, body, self.reference)
+
+    def _with_passing(self, headers: str) -> bytes:
+        """An answer's head: what stays the same, and what never does."""
+        head = f"HTTP/1.1 {self.status}\r\nServer: sealer-mirror\r\nDate: {_date()}\r\n{headers}"
+        return f"{head}X-Request-Id: {self.request_id}\r\n\r\n".encode("latin-1")
 
 
 def _parsed(data: bytes, settings: t.Any) -> t.Any:

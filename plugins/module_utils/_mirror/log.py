@@ -15,8 +15,7 @@ import time
 import traceback
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import REFERENCE_KEY
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import REQUEST_ID, Exchange
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange
 
 _STDERR = 2
 
@@ -38,11 +37,10 @@ else:
 
             Past Python's logging, which would take a tenth of all the time that a manifest takes.
             """
-            environ = exchange.environ
             took = time.monotonic() - exchange.started
             line = (
-                f"INFO {environ['REMOTE_ADDR']} {exchange.method} {exchange.path} {environ.get(REFERENCE_KEY, '-')}"
-                f" {exchange.status[:3] or '-'} {sent}B {took:.3f}s {environ[REQUEST_ID]}"
+                f"INFO {exchange.peer[0]} {exchange.method} {exchange.path} {exchange.reference}"
+                f" {exchange.status[:3] or '-'} {sent}B {took:.3f}s {exchange.request_id}"
                 f"{'' if complete else ' broken off'}\n"
             )
             with contextlib.suppress(OSError):

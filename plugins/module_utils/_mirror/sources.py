@@ -9,12 +9,13 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Names, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import BLOBS
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
@@ -55,6 +56,7 @@ class Found:
     stale: bool = False
     age: t.Optional[int] = None
     here: bool = False
+    again: t.Optional[t.Callable[[], bool]] = None
 
 
 class Content(t.Protocol):
@@ -148,15 +150,19 @@ class StoreSource:
     def manifest(self, asked: Asked) -> t.Optional[Found]:
         """The document of this tag or digest, None when it is not here."""
         digest = asked.reference.digest
+        again: t.Callable[[Document], bool]
         if digest is not None:
             document = self._store.document_in(asked.repository, digest)
+            again = functools.partial(self._is_seen, asked.repository)
         else:
-            named = self._store.tagged(asked.reference)
+            names = self._store.names()
+            named = names.entries.get(str(asked.reference))
             document = None if named is None else self._store.document(named.digest, named.media_type)
+            again = functools.partial(self._is_named, names)
         if document is None:
             return None
         self._store.touch(document.digest)
-        return Found(document)
+        return Found(document, again=functools.partial(again, document))
 
     def blob(self, asked: Asked) -> t.Optional[Content]:
         """The blob of this digest, None when it is not here."""
@@ -170,6 +176,14 @@ class StoreSource:
         if content is not None:
             self._store.touch(digest)
         return content
+
+    def _is_seen(self, repository: t.Optional[str], document: Document) -> bool:
+        self._store.touch(document.digest)
+        return self._store.document_in(repository, document.digest) is document
+
+    def _is_named(self, names: Names, document: Document) -> bool:
+        self._store.touch(document.digest)
+        return self._store.names() is names
 
     def status(self) -> t.Dict[str, t.Any]:
         """How many names there are."""
