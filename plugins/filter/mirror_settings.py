@@ -86,7 +86,7 @@ def mirror_settings(entries: t.Sequence[t.Any], directory: str, common: t.Mappin
         if not isinstance(given, t.Mapping) or not (given.get("name") or given.get("url")):
             raise AnsibleFilterError("an upstream needs a 'name', a parent or peer a 'url'")
         name = str(given.get("name") or given["url"])
-        place = f"{directory}/{re.sub(r'[^A-Za-z0-9.-]+', '_', name.split('://')[-1])}"
+        place = f"{directory}/{re.sub(r'[^A-Za-z0-9.-]+', '_', name.rpartition('://')[2])}"
         settings.append({**_one(name, given, place, files), **(common or {})})
     return {"settings": settings, "files": files}
 

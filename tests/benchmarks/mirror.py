@@ -148,9 +148,9 @@ def missed(rounds: t.Sequence[t.Mapping[str, Figures]]) -> t.List[str]:
             (f"MB/s, {clients} clients", name, 0.9 if name == "nginx" else 1.0) for name in SERVERS if name != "ours"
         ]
     found = [
-        f"{figure}: {ratio(figure, name):.2f} of {name}, the bar is {bar}"
-        for figure, name, bar in bars
-        if ratio(figure, name) < bar
+        f"{figure}: {ratio(figure, name):.2f} of {name}, the bar is {least}"
+        for figure, name, least in bars
+        if ratio(figure, name) < least
     ]
     used = max(one["ours"][MEMORY] for one in rounds)
     return found + ([f"memory: {used:.0f} MB, the bar is 100"] if used > 100 else [])

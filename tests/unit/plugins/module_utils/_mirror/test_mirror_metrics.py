@@ -126,14 +126,14 @@ def test_what_is_counted_outlives_its_process(directory: str) -> None:
 def test_sums_stay_while_processes_come_and_go_and_others_ask(directory: str) -> None:
     counts = open_counts(directory)
     told: t.List[float] = []
-    for _ in range(4):
+    for _time in range(4):
         in_a_process(directory, count_everything)
-        threads = [threading.Thread(target=lambda: told.append(value(counts, "evicted_total"))) for _ in range(4)]
+        threads = [threading.Thread(target=lambda: told.append(value(counts, "evicted_total"))) for _time in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    assert told == [number for number in (1, 2, 3, 4) for _ in range(4)]
+    assert told == [number for number in (1, 2, 3, 4) for _time in range(4)]
 
 
 def test_of_a_gauge_the_last_value_is_told(directory: str) -> None:
@@ -141,7 +141,7 @@ def test_of_a_gauge_the_last_value_is_told(directory: str) -> None:
     counts.cached(9, 90)
     in_a_process(directory, lambda other: other.cached(1, 10))
     in_a_process(directory, lambda other: other.cached(2, 20))
-    for _ in range(2):
+    for _time in range(2):
         assert (value(counts, "cached_blobs"), value(counts, "cached_bytes")) == (2, 20)
     counts.cached(0, 0)
     assert value(counts, "cached_bytes") == 0
@@ -171,11 +171,11 @@ def test_threads(directory: str) -> None:
     counts = open_counts(directory)
 
     def work() -> None:
-        for _ in range(500):
+        for _time in range(500):
             counts.request("GET", "200", 0.001)
             counts.served("docker.io", BLOB, STORE, 2)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _time in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -202,7 +202,7 @@ def test_without_directory_or_library_nothing_is_counted(monkeypatch: pytest.Mon
 
 
 def test_both_have_all_methods() -> None:
-    methods = [name for name, _ in inspect.getmembers(Counts, inspect.isfunction) if not name.startswith("_")]
+    methods = [name for name, _function in inspect.getmembers(Counts, inspect.isfunction) if not name.startswith("_")]
     assert len(methods) == 10
     for kind in (NoCounts, PrometheusCounts):
         assert [inspect.signature(getattr(kind, name)) for name in methods] == [
@@ -238,7 +238,7 @@ def test_the_program_counts_in_all_processes_and_over_a_reload(tmp_path: pathlib
     blob = made.layers["linux/amd64"]
     labels = frozenset({("registry", "quay.io"), ("kind", "blob"), ("source", "store")})
     try:
-        for _ in range(20):
+        for _time in range(20):
             ask(f"/v2/x/blobs/{blob}?ns=quay.io")
         found = told()
         assert found[("sealer_mirror_served_total", labels)] == 20

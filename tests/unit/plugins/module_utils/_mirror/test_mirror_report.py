@@ -126,7 +126,7 @@ def test_nonsense_is_refused(layout: Layout, wanted: t.Dict[str, t.Any], told: s
 def test_summary_of_what_was_counted(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
     counts = open_counts(str(tmp_path))
-    for _ in range(3):
+    for _time in range(3):
         counts.served("docker.io", "blob", "store", 1000)
         counts.request("GET", "200", 0.1)
     counts.served("docker.io", "blob", "upstream", 500)
