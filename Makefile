@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+PART = tests/tools/part.sh
 ENVIRONMENT = environment=$$(tests/tools/setup.sh --print) && eval "$$environment"
 
 .PHONY: help demo demo-down test check unit faults sanity integration images lab bench docs collection
@@ -28,25 +29,25 @@ test: ## Run every test (about 25 minutes the first time, then 12)
 	@$(MAKE) lab
 
 check: ## Read the code: style, types, import directions, documentation
-	@$(ENVIRONMENT) && tests/tools/check.sh
+	@$(ENVIRONMENT) && $(PART) check tests/tools/check.sh
 
 unit: ## Test the pure core
-	@$(ENVIRONMENT) && python -m pytest tests/unit -n 2 -q
+	@$(ENVIRONMENT) && $(PART) unit python -m pytest tests/unit -n 2 -q
 
 faults: ## Kill builds, pulls, loads and deliveries at random moments (3 to 6 minutes)
-	@$(ENVIRONMENT) && python -m pytest tests/faults -n 2 -q -rP
+	@$(ENVIRONMENT) && $(PART) faults python -m pytest tests/faults -n 2 -q -rP
 
 sanity: ## Run ansible-test sanity
-	@$(ENVIRONMENT) && tests/tools/ansible_test.sh sanity
+	@$(ENVIRONMENT) && $(PART) sanity tests/tools/ansible_test.sh sanity
 
 integration: ## Run the integration targets of the modules
-	@$(ENVIRONMENT) && tests/tools/ansible_test.sh integration
+	@$(ENVIRONMENT) && $(PART) integration tests/tools/ansible_test.sh integration
 
 images: ## Gather the parts of the base image and build it (10 minutes the first time)
 	@$(ENVIRONMENT) && tests/lab/images.sh
 
 lab: images ## Run whole clusters on hosts in containers
-	@$(ENVIRONMENT) && python -m pytest tests/lab -q -x
+	@$(ENVIRONMENT) && $(PART) lab python -m pytest tests/lab -q -x
 
 bench: images ## Measure against the peers; writes docs/benchmarks.md
 	@$(ENVIRONMENT) && python tests/benchmarks/site.py
