@@ -28,6 +28,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection 
     Want,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.crew import Crew, Lead
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import SECONDS as SHARE_SECONDS
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
 
 TICK = 0.005
 NAP = 1.0
@@ -62,10 +64,18 @@ class Loop:
     Who takes a connection out of ``_armed`` or ``_parked`` has it for itself, until it is put back.
     """
 
-    def __init__(self, listeners: t.Sequence[Listener], service: Service, threads: int, most: int) -> None:
+    def __init__(
+        self,
+        listeners: t.Sequence[Listener],
+        service: Service,
+        threads: int,
+        most: int,
+        share: t.Optional[Share] = None,
+    ) -> None:
         self._service = service
         self._log: logging.Logger = service.log
         self._most = most
+        self._share = share or Share()
         self._crew = Crew(self._step, threads, self._log)
         self._uploads = threading.BoundedSemaphore(max(1, threads // 2))
         self._poll = select.epoll()
@@ -75,7 +85,7 @@ class Loop:
         self._connections: t.Set[Connection] = set()
         self._armed: t.Dict[int, Connection] = {}
         self._parked: t.Dict[int, Connection] = {}
-        self._next_sweep = self._next_complaint = 0.0
+        self._next_sweep = self._next_complaint = self._listen_at = 0.0
         self._last_wait = time.monotonic()
         self._asleep = self._stirred = False
         self._calm = 0
@@ -85,6 +95,7 @@ class Loop:
 
     def start(self) -> None:
         """Begin to serve."""
+        self._share.tell(0)
         self._listen()
         self._crew.start()
 
@@ -114,6 +125,7 @@ class Loop:
         """Take no new clients, finish what runs, then end; ``beat`` is called all the while."""
         self._draining = True
         self._stop_listening()
+        self._share.leave()
         for listener in self._listeners.values():
             listener.close()
         begun = time.monotonic()
@@ -149,11 +161,17 @@ class Loop:
             self._sweep(now)
         if self._parked:
             self._resume(now)
-        found = self._poll.poll(CONTENT_TICK if self._parked else NAP if self._accepting else PAUSE_SECONDS)
+        if not self._accepting and not self._draining and now >= self._listen_at:
+            self._listen()
+        found = self._poll.poll(self._patience(now))
         self._events.extend([descriptor for descriptor, _event in found])
         if self._asleep and found:
             self._asleep = False
             _fill(self._stir_write)
+
+    def _patience(self, now: float) -> float:
+        patience = CONTENT_TICK if self._parked else NAP
+        return patience if self._accepting or self._draining else min(patience, self._listen_at - now)
 
     def _call(self, connection: Connection, move: t.Callable[[], Want]) -> None:
         """Have a connection move on; whatever goes wrong ends it, and nothing else."""
@@ -196,6 +214,8 @@ class Loop:
     def _close(self, connection: Connection) -> None:
         self._connections.discard(connection)
         connection.close()
+        if not self._draining:
+            self._share.tell(len(self._connections))
 
     def _resume(self, now: float) -> None:
         for descriptor, connection in list(self._parked.items()):
@@ -206,8 +226,8 @@ class Loop:
         for descriptor, connection in list(self._armed.items()):
             if connection.deadline <= now and _claim(self._armed, descriptor):
                 self._put_back(connection, Want.GONE if connection.expire() else connection.want)
-        if not self._accepting and not self._draining:
-            self._listen()
+        if not self._draining:
+            self._share.tell(len(self._connections))
 
     def _listen(self) -> None:
         self._accepting = True
@@ -220,7 +240,15 @@ class Loop:
             for descriptor in self._listeners:
                 self._poll.unregister(descriptor)
 
+    def _pause(self, seconds: float) -> None:
+        """Let new clients wait, or others take them."""
+        self._stop_listening()
+        self._listen_at = time.monotonic() + seconds
+
     def _accept(self, listener: Listener) -> None:
+        if not self._share.may_take(len(self._connections)):
+            self._pause(SHARE_SECONDS)
+            return
         try:
             client, peer = accept(listener)
         except OSError as error:
@@ -239,6 +267,7 @@ class Loop:
             client.close()
             return
         self._connections.add(connection)
+        self._share.tell(len(self._connections))
         self._armed[connection.descriptor] = connection
         self._poll.register(connection.descriptor, _MASKS[Want.READ])
 
@@ -250,7 +279,7 @@ class Loop:
             if _claim(self._armed, connection.descriptor):
                 self._close(connection)
         if not idle:
-            self._stop_listening()
+            self._pause(PAUSE_SECONDS)
         self._complain(why)
 
     def _complain(self, why: str) -> None:

@@ -30,6 +30,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics imp
     open_counts,
     prepare,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
@@ -57,6 +58,7 @@ else:
             self._config = config
             self._metrics = ""
             self.counts: Counts = NoCounts()
+            self.share = Share()
             self.tls = tls_context(config) if config.key else None
             super().__init__()
 

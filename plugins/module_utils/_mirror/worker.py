@@ -41,7 +41,8 @@ else:
             service = Service(
                 self.wsgi, Heads(self.cfg), self.app.tls, self.log.error_log, self._told, lambda: self.alive
             )
-            loop = self._loop = Loop(self.sockets, service, self.cfg.threads, most_connections())
+            self.app.share.enter(self.age)
+            loop = self._loop = Loop(self.sockets, service, self.cfg.threads, most_connections(), self.app.share)
             loop.start()
             while self.alive and self.ppid == os.getppid():
                 if loop.watch():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import Service
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Environ, Exchange, Heads
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.loop import Loop
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
 from gunicorn.config import Config
 
 LIMIT = 30.0
@@ -168,11 +169,12 @@ class Host:
         *,
         threads: int = 8,
         most: int = 1000,
+        share: t.Optional[Share] = None,
     ) -> None:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         listener.setblocking(False)
         self.served = Served(listener.getsockname()[1], tls=client_tls)
-        self.loop = Loop([listener], self.served.service(server_tls), threads, most)
+        self.loop = Loop([listener], self.served.service(server_tls), threads, most, share)
         self.loop.start()
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
