@@ -195,8 +195,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.report import contents
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics_text import parse, summary
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.report import contents
 
 Json = t.Dict[str, t.Any]
 Fetch = t.Callable[[str], str]

@@ -82,8 +82,8 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import prune
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.report import NOTHING, pulled
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.eviction import prune
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.report import NOTHING, pulled
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 
 Json = t.Dict[str, t.Any]

@@ -16,7 +16,7 @@ import secrets
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Hash
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Hash
 
 PUSH, NODES = "push", "nodes"
 PASSWORD_BYTES = 24

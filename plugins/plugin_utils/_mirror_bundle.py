@@ -25,7 +25,7 @@ OLDEST_PYTHON = (3, 8)
 SHEBANG = b"#!/usr/bin/env python3\n"
 
 _COLLECTION = "ansible_collections.sealer.cluster."
-_ENTRY_MODULE = f"{_COLLECTION}plugins.module_utils._mirror.server"
+_ENTRY_MODULE = f"{_COLLECTION}plugins.module_utils._mirror.serving.server"
 _COLLECTION_ROOT = Path(__file__).parents[2]
 _LICENSES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "METADATA")
 _EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -21,7 +21,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import prune
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.eviction import prune
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import build

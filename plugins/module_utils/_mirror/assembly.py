@@ -13,13 +13,13 @@ import logging
 import os
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import housekeeping
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.compose import application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.compose import application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import OFF, Config
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping import housekeeping
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts, NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.pull_through import open_pull_through
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.pull_through import open_pull_through
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED, PulledRecords
 

@@ -13,7 +13,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Hash
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Hash
 from ansible_collections.sealer.cluster.plugins.plugin_utils._credentials_file import (
     NODES,
     PUSH,

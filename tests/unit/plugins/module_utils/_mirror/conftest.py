@@ -10,9 +10,9 @@ import logging
 import pathlib
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoreSource
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.serving import (
     CLUSTER_IMAGE,

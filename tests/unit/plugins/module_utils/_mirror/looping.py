@@ -13,10 +13,10 @@ import threading
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import Service
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Environ, Exchange, Heads
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.loop import Loop
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import Service
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import Environ, Exchange, Heads
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.loop import Loop
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.share import Share
 from gunicorn.config import Config
 
 LIMIT = 30.0

@@ -10,12 +10,12 @@ import dataclasses
 import threading
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.fetch import Fetches
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.growing import Growing
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.leading import Room
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import UPSTREAM, Link
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts, NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.fetch import Fetches
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.growing import Growing
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.leading import Room
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import UPSTREAM, Link
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

@@ -14,8 +14,8 @@ import pathlib
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Hash
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.compose import Farther, application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Hash
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.compose import Farther, application
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest

@@ -10,7 +10,7 @@ import io
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.tests.unit.sample_image import Sample

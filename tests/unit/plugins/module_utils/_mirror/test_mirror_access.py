@@ -16,9 +16,9 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import access as module
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Access, Hash
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import access as module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Access, Hash
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from hypothesis import given
 from hypothesis import strategies as st
 

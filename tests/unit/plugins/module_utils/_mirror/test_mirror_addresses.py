@@ -11,7 +11,7 @@ import socket
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.addresses import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import (
     AddressGuard,
     ForbiddenAddress,
     host_matches,

@@ -12,17 +12,17 @@ import re
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application, Parts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Environ, Exchange, Heads
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application, Parts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import (
     Asked,
     Content,
     Found,
     Source,
     StoreSource,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import Environ, Exchange, Heads
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, canonical_json

@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import (
     CHUNK,
     BlobBody,
     Refused,
@@ -19,7 +19,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers imp
     etag,
     matches,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoredContent
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import StoredContent
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -12,9 +12,8 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application, Parts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application, Parts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import (
     Asked,
     Content,
     Found,
@@ -22,7 +21,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources imp
     StoredContent,
     StoreSource,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

@@ -13,7 +13,7 @@ import typing as t
 from collections import deque
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.crew import Crew, Lead
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.crew import Crew, Lead
 
 LIMIT = 30
 

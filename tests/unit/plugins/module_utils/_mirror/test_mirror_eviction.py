@@ -14,10 +14,10 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import Evictor, prune
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.eviction import Evictor, prune
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, StoreSource
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords, record_path

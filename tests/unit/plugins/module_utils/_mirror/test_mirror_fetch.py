@@ -14,10 +14,10 @@ from http import HTTPStatus
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import fetch, leading
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import PEER
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream import fetch, leading
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import PEER
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

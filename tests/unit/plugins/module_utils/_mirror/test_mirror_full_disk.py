@@ -13,8 +13,8 @@ from http import HTTPStatus
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import Evictor
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.eviction import Evictor
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords

@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.growing import Growing
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.growing import Growing
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import BlobWriter, Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import Incoming, Note

@@ -15,12 +15,12 @@ import threading
 import time
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import housekeeping
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.housekeeping import Chore
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping import housekeeping
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.housekeeping import Chore
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.scrub import Scrub
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.scrub import Scrub
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
@@ -118,7 +118,9 @@ def test_a_broken_blob_that_is_pulled_and_named_is_not_forgotten(layout: Layout)
 
 
 def test_a_scrub_goes_on_where_it_was(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ansible_collections.sealer.cluster.plugins.module_utils._mirror.scrub._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(
+        "ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.scrub._SAVE_SECONDS", 0.0
+    )
     for number in range(10):
         put_pulled(layout, b"%d" % number)
     told = Told()

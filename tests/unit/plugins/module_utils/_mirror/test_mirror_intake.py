@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.intake import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.intake import (
     LINE_LIMIT,
     TRAILER_LIMIT,
     BrokenBody,

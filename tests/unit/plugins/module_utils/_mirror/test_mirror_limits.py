@@ -12,7 +12,7 @@ import sys
 import threading
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import (
     LONGEST_REST,
     Breaker,
     Busy,
@@ -23,7 +23,7 @@ from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.
 
 _HOLDER = """
 import sys
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Limits
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import Limits
 leave = Limits("x", 2, 0, sys.argv[1]).enter()
 print("in", flush=True)
 sys.stdin.readline()

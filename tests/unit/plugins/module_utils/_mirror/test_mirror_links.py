@@ -12,10 +12,15 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.addresses import ForbiddenAddress
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Busy, Resting
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Fetched, Link, Unchanged, timed_out
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import ForbiddenAddress
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import Busy, Resting
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import (
+    Fetched,
+    Link,
+    Unchanged,
+    timed_out,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import listing as module
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import listing as module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content, Found
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

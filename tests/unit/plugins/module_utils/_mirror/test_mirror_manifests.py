@@ -13,10 +13,10 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import flights
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import manifests as manifests_module
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import Tags
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream import flights
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream import manifests as manifests_module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.tags import Tags
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import OwnContent

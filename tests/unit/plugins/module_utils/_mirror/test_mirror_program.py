@@ -25,7 +25,7 @@ from importlib import metadata
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.server import tls_context
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.server import tls_context
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _mirror_bundle
@@ -118,7 +118,7 @@ def test_content(program: pathlib.Path) -> None:
     assert {(entry.date_time, entry.compress_type) for entry in entries} == {((1980, 1, 1, 0, 0, 0), 0)}
     assert any(name.endswith("dist-info/LICENSE") for name in names)
     ours = {name for name in names if name.startswith("ansible_collections/")}
-    assert "ansible_collections/sealer/cluster/plugins/module_utils/_mirror/server.py" in ours
+    assert "ansible_collections/sealer/cluster/plugins/module_utils/_mirror/serving/server.py" in ours
     assert not any("_build/" in name or "_cluster/" in name for name in ours)
 
 

@@ -15,10 +15,10 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import push as push_module
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import uploads as uploads_module
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import push as push_module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import uploads as uploads_module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content, Found
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

@@ -13,10 +13,10 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.report import contents
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import open_counts
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics_text import parse, summary
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.report import contents
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import TagRecord, Tags
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.tags import TagRecord, Tags
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import Router, Site, Target
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import Router, Site, Target
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from hypothesis import given
 from hypothesis import strategies as st

@@ -16,11 +16,11 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror import connection, loop
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import BlobBody
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import BlobBody
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import StoredContent
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.server import tls_context
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import StoredContent
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving import connection, loop
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.server import tls_context
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.looping import (

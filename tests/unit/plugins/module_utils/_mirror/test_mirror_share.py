@@ -12,7 +12,7 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.share import Share
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.looping import Host
 
 

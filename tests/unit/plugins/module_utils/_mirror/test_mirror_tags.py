@@ -14,9 +14,9 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.flights import Flights, Remembered
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.globs import matches_any
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import TagRecord, Tags
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.flights import Flights, Remembered
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.globs import matches_any
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.tags import TagRecord, Tags
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.upstream_side import Clock

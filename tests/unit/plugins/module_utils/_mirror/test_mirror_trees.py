@@ -11,7 +11,7 @@ import threading
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.trees import order_of_peers
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.trees import order_of_peers
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.tests.unit.fake_registry import FakeRegistry

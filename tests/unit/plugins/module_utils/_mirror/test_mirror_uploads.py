@@ -15,9 +15,9 @@ import time
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.uploads import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.uploads import (
     KEPT_SECONDS,
     Chunk,
     OutOfOrder,

@@ -10,9 +10,9 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.trees import order_of_peers
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.trees import order_of_peers
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.upstream_side import asked, config

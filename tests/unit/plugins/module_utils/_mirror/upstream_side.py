@@ -10,12 +10,12 @@ import logging
 import pathlib
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.manifests import Manifests
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import NoCounts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.manifests import Manifests
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import word_for
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.growing import Growing
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Link, Stream
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import BLOB, Counts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import word_for
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.growing import Growing
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import Link, Stream
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import BlobWriter

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Content
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Content
 
 CHUNK = 256 * 1024
 WAIT_SECONDS = 30.0

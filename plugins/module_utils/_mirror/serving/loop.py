@@ -21,15 +21,15 @@ import time
 import typing as t
 from collections import deque
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import (
     Connection,
     Service,
     Stage,
     Want,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.crew import Crew, Lead
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import SECONDS as SHARE_SECONDS
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.crew import Crew, Lead
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.share import SECONDS as SHARE_SECONDS
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.share import Share
 
 TICK = 0.005
 NAP = 1.0

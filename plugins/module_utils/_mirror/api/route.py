@@ -17,7 +17,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, quote
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import DEFAULT_NAME
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import DOCKER_HUB, Reference

@@ -13,16 +13,16 @@ import logging
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import is_not_found, refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.fetch import Fetches
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.leading import Room
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Listing
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.manifests import Manifests
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import is_not_found, refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.fetch import Fetches
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.leading import Room
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import Listing
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.manifests import Manifests
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PulledRecords
 

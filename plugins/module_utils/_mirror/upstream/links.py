@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.addresses import ForbiddenAddress
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Breaker, Limits
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import ForbiddenAddress
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import Breaker, Limits
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import pull_scope
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3, RegistryError

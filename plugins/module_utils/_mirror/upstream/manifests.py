@@ -21,22 +21,22 @@ import typing as t
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.asking import Asking
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import again
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.flights import Flights, Remembered
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Document, Found
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import MANIFEST, Counts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.asking import Asking
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import again
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.flights import Flights, Remembered
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import (
     PEER,
     Fetched,
     Link,
     Listing,
     Unchanged,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import MANIFEST, Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Document, Found
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import TagRecord, Tags
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.tags import TagRecord, Tags
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import locked, make_directories
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_blob import Busy

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.globs import matches_any
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.globs import matches_any
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 
 _Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]

@@ -18,9 +18,9 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.eviction import Evictor
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.eviction import Evictor
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.keeping.scrub import Scrub
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.scrub import Scrub
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import FILE_MODE, make_directories
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED, PulledRecords

@@ -15,11 +15,16 @@ import typing as t
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Headers, Refused, Reply, json_reply
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.referrers import Referrers, filtered
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import REFERRERS, TAGS, Target
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Source
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import (
+    Headers,
+    Refused,
+    Reply,
+    json_reply,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.referrers import Referrers, filtered
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import REFERRERS, TAGS, Target
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Source
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import OCI_INDEX
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference

@@ -18,11 +18,10 @@ import traceback
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, SealerError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Users
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Users
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.assembly import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.main_process import CHECK
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import (
     Counts,
     NoCounts,
@@ -30,8 +29,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics imp
     open_counts,
     prepare,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.share import Share
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstreams import Upstreams
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.main_process import CHECK
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.share import Share
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.upstreams import Upstreams
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 
@@ -45,9 +45,9 @@ try:
 except ImportError:
     GUNICORN_IMPORT_ERROR = traceback.format_exc()
 else:
-    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.log import Log
-    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.main_process import Main
-    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.worker import Worker
+    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.log import Log
+    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.main_process import Main
+    from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.worker import Worker
 
     class Server(BaseApplication):
         """Gunicorn, set up by our configuration alone: no file, argument or variable of its own is read."""

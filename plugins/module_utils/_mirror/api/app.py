@@ -17,8 +17,8 @@ from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror import metrics
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import CHALLENGE, Access
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import CHALLENGE, Access
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import (
     BlobBody,
     Headers,
     Refused,
@@ -29,9 +29,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers imp
     matches,
     refusal,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.listing import Discovery
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.push import Push
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.listing import Discovery
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.push import Push
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import (
     BLOBS,
     CATALOG,
     MANIFESTS,
@@ -41,7 +41,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route impor
     Router,
     Target,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content, Found, Source
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content, Found, Source
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
 REFERENCE_KEY = "sealer.reference"

@@ -22,8 +22,8 @@ from email.utils import formatdate
 from urllib.parse import unquote_to_bytes
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import AGAIN_KEY, REFERENCE_KEY
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.intake import Input, Source
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import AGAIN_KEY, REFERENCE_KEY
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.intake import Input, Source
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 

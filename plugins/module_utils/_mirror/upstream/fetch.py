@@ -19,20 +19,20 @@ import typing as t
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError, SealerError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import decisive, refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.flights import Remembered
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.growing import Growing, GrowingContent
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.leading import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import decisive, refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.flights import Remembered
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.growing import Growing, GrowingContent
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.leading import (
     Abandoned,
     Leader,
     Means,
     Place,
     Room,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import Link
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Content
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import Link
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Busy, Layout

@@ -14,8 +14,8 @@ from dataclasses import replace
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Document, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import BLOBS, MANIFESTS
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (

@@ -15,7 +15,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Names, Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Document, Names, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import BLOBS
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference

@@ -16,9 +16,9 @@ import time
 import traceback
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.connection import Service
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange, Heads
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.loop import Loop
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import Service
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import Exchange, Heads
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.loop import Loop
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 

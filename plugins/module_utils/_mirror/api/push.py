@@ -14,9 +14,9 @@ import typing as t
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Headers, Refused, Reply
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.pushed import PushedManifests
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Headers, Refused, Reply
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.pushed import PushedManifests
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import (
     BLOBS,
     MANIFESTS,
     UPLOADS,
@@ -25,8 +25,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route impor
     is_tag,
     parse_digest,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.uploads import Chunk, Input, OutOfOrder, Uploads
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.uploads import (
+    Chunk,
+    Input,
+    OutOfOrder,
+    Uploads,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import layout_own
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 

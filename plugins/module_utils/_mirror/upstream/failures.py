@@ -14,10 +14,10 @@ import typing as t
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.addresses import ForbiddenAddress
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Headers, Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Busy, Resting
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import UPSTREAM, Link, timed_out
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Headers, Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import ForbiddenAddress
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import Busy, Resting
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import UPSTREAM, Link, timed_out
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 

@@ -23,7 +23,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import (
     Address,
     Application,
     BadRequest,
@@ -31,7 +31,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange im
     Headers,
     Heads,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.feeds import Outgoing, feed_of
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.feeds import Outgoing, feed_of
 
 HANDSHAKE_SECONDS = 10
 HEAD_SECONDS = 10

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="sealer", charset="UTF-8"')
 

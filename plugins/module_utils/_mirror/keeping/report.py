@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.tags import Tags
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.tags import Tags
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import is_cluster_image
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import os_errors
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout

@@ -12,8 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import replace
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked, Source
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Document, Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Source
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Document, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Index, Manifest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference

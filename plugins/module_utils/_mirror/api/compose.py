@@ -12,15 +12,15 @@ from __future__ import annotations
 import logging
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.access import Access
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.app import Application, Parts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Access
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import Application, Parts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.listing import Discovery, Lister
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.push import Push
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import Router, Site
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Source, StoreSource
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.listing import Discovery, Lister
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.push import Push
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.route import Router, Site
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Source, StoreSource
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
 
 
 class Farther(Source, Lister, t.Protocol):

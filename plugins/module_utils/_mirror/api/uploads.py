@@ -23,8 +23,8 @@ import uuid
 from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.store import Store
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, Hasher
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
     FILE_MODE,

@@ -15,7 +15,7 @@ import time
 import traceback
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.exchange import Exchange
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import Exchange
 
 _STDERR = 2
 

@@ -17,8 +17,8 @@ from collections import OrderedDict
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.addresses import AddressGuard, host_matches
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import ANY, OFF, Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config_upstream import (
     Access,
@@ -26,17 +26,20 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config_upst
     UpstreamSettings,
     default_urls,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.globs import matches_any
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.limits import Breaker, Limits
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import (
+    AddressGuard,
+    host_matches,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.globs import matches_any
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.limits import Breaker, Limits
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import (
     PARENT,
     PEER,
     UPSTREAM,
     Endpoint,
     Link,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.trees import order_of_peers
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.trees import order_of_peers
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login, RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, TlsContexts

@@ -13,15 +13,15 @@ import logging
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.failures import (
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import (
     decisive,
     is_not_found,
     refused,
     word_for,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.links import PEER, Link
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
-from ansible_collections.sealer.cluster.plugins.module_utils._mirror.sources import Asked
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.links import PEER, Link
 
 _Result = t.TypeVar("_Result")
 
