@@ -12,7 +12,8 @@ module: rootfs
 short_description: Bring the root file system of a cluster image to a host
 version_added: 0.1.0
 description:
-  - Takes the layers by digest from a store on the host, else from mirrors, and checks them while they are unpacked.
+  - Takes the layers by digest from a store on the host, else from mirrors or another registry, and checks them while
+    they are unpacked.
   - The tree gets a directory named by its digest; C(current) beside it is switched to it in one step when it is whole.
   - The programs in it are linked into directories of the host; where anything else has one of their names, nothing is
     switched.
@@ -38,24 +39,32 @@ options:
     description: Digest of the image manifest of this host's platform. Required with O(state=present).
     type: str
   reference:
-    description: Name of the cluster image, by which mirrors are asked. Required with O(state=present).
+    description:
+      - Name of the cluster image, by which mirrors are asked. Required with O(state=present).
+      - Where another registry than the cluster's mirrors is in O(mirrors), the name that the image has there.
     type: str
   store:
     description: Directory of a store on this host, used for what it has.
     type: path
   mirrors:
-    description: URLs of mirrors, asked in this order.
+    description:
+      - URLs of mirrors, or of the registry in O(reference), asked in this order.
+      - A download that breaks off goes on where it was, at the same one or the next.
     type: list
     elements: str
     default: []
   ca_path:
-    description: File with the certificate authorities to trust for O(mirrors).
+    description:
+      - File with the certificate authorities to trust for O(mirrors). Without it and O(ca_certificate), those that the
+        host trusts.
     type: path
   ca_certificate:
     description: The certificate authorities themselves, in PEM form, instead of O(ca_path).
     type: str
   username:
-    description: User to log in with at O(mirrors) that do not answer everybody.
+    description:
+      - User to log in with at O(mirrors) that do not answer everybody, in the way that they ask for it, also by tokens.
+        Nobody else is told, but the token servers that they name, which have to speak HTTPS if they do.
     type: str
     version_added: 0.2.0
   password:
@@ -96,6 +105,14 @@ EXAMPLES = r"""
     mirrors: [https://10.0.0.11:5000, https://10.0.0.12:5000]
     ca_path: /etc/sealer/pki/ca.crt
 
+- name: Bring it from a registry of yours
+  sealer.cluster.rootfs:
+    manifest: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    reference: harbor.example.com/site/registry.example.com/clusters/shop:1.0
+    mirrors: [https://harbor.example.com]
+    username: robot
+    password: "{{ vault_harbor_password }}"
+
 - name: Take it away
   sealer.cluster.rootfs:
     state: absent
@@ -113,7 +130,7 @@ path:
   type: str
   sample: /var/lib/sealer/rootfs/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 bytes:
-  description: Bytes that were fetched from mirrors.
+  description: Bytes that were fetched from mirrors or another registry.
   returned: when O(state=present)
   type: int
   sample: 262144000
@@ -126,7 +143,6 @@ rootfs_links:
 """
 
 import contextlib
-import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import rootfs_tree
@@ -138,6 +154,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journ
     locked,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Steward
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.rootfs_source import Source
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
@@ -172,14 +189,9 @@ def apply(host: Host, params: Json) -> Json:
         return {"changed": gone.changed, "diff": gone.diff}
     mappings = [rootfs_tree.Mapping(link["from"], link["to"]) for link in params["links"]]
     request = rootfs_tree.RootfsRequest(Digest.parse(params["manifest"]), params["directory"], mappings)
-    source = Source(
-        Reference.parse(params["reference"]),
-        store=params["store"],
-        mirrors=params["mirrors"],
-        ca_path=params["ca_path"],
-        username=params["username"],
-        password=params["password"],
-    )
+    access = {name: params[name] for name in ("username", "password", "ca_path", "ca_certificate")}
+    registries = [Registry(url, **access) for url in params["mirrors"]]
+    source = Source(Reference.parse(params["reference"]), store=params["store"], registries=registries)
     found = rootfs_tree.Rootfs(host, journal, request).present(source)
     return {
         "changed": found.outcome.changed,
@@ -199,10 +211,6 @@ def main() -> None:
         mutually_exclusive=[("ca_path", "ca_certificate")],
         supports_check_mode=True,
     )
-    if module.params["ca_certificate"]:
-        module.params["ca_path"] = os.path.join(module.tmpdir, "ca.crt")
-        with open(module.params["ca_path"], "w", encoding="utf-8") as stream:
-            stream.write(module.params["ca_certificate"])
     host = Host(module_runner(module), check=module.check_mode)
     try:
         with contextlib.nullcontext() if module.check_mode else locked(module.params["journal"]):

@@ -2,33 +2,29 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where a host gets blobs from: a store on its own disk, else the mirrors, one after the other.
+"""Where a host gets blobs from: a store on its own disk, else mirrors or another registry, one after the other.
 
 Private to the collection: may change at any time.
 """
 
 from __future__ import annotations
 
-import base64
 import http.client
 import io
 import os
 import time
 import typing as t
-import urllib.error
 
-from ansible.module_utils.urls import open_url
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry, read_all
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, Readable, VerifyingReader
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import MANIFEST_TYPES
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
-_open: t.Callable[..., t.Any] = open_url
 _PAUSES = (0.5, 1.0, 2.0, 4.0)
-_TRY_SECONDS = 60
 _MANIFEST_LIMIT = 4 * 1024 * 1024
-_WORTH_ANOTHER_TRY = (408, 429, 500, 502, 503, 504)
 _BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -40,24 +36,19 @@ class Source:
         reference: Reference,
         *,
         store: t.Optional[str] = None,
-        mirrors: t.Sequence[str] = (),
-        ca_path: t.Optional[str] = None,
-        username: t.Optional[str] = None,
-        password: t.Optional[str] = None,
+        registries: t.Sequence[Registry] = (),
         pause: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self._reference = reference
         self._store = store
-        self._mirrors = [mirror.rstrip("/") for mirror in mirrors]
-        self._ca_path = ca_path
-        self._login = base64.b64encode(f"{username}:{password or ''}".encode()).decode("ascii") if username else ""
+        self._registries = list(registries)
         self._pause = pause
         self.downloaded = 0
 
     def manifest(self, digest: Digest) -> Manifest:
         """The manifest of that digest."""
         stream = self._stored(digest) or _Resuming(self, "manifests", digest)
-        raw = VerifyingReader(io.BytesIO(_all(stream, _MANIFEST_LIMIT, digest)), digest).read()
+        raw = VerifyingReader(io.BytesIO(read_all(stream, _MANIFEST_LIMIT, f"manifest {digest}")), digest).read()
         return Manifest.parse(raw)
 
     def blob(self, digest: Digest, size: int) -> VerifyingReader:
@@ -73,46 +64,43 @@ class Source:
             return None
 
     def request(self, kind: str, digest: Digest, offset: int) -> Readable:
-        """The answer of the first mirror that has it, from that byte on."""
+        """The answer of the first registry that has it, from that byte on."""
         told: t.Dict[str, str] = {}
-        asked = list(self._mirrors)
+        asked = list(self._registries)
         for wait in (*_PAUSES, None):
-            for mirror in list(asked):
-                url = f"{mirror}/v2/{self._reference.repository}/{kind}/{digest}?ns={self._reference.registry}"
+            for registry in list(asked):
                 try:
-                    return self._ask(url, offset)
-                except urllib.error.HTTPError as error:
-                    told[mirror] = f"{mirror} answers {error.code}"
-                    if error.code not in _WORTH_ANOTHER_TRY:
-                        asked.remove(mirror)
+                    return self._ask(registry, kind, digest, offset)
+                except RegistryError as error:
+                    told[registry.url] = str(error)
+                    if not error.temporary:
+                        asked.remove(registry)
                 except _BROKEN as error:
-                    told[mirror] = f"{mirror}: {error}"
+                    told[registry.url] = f"{registry.host}: {error}"
             if not asked or wait is None:
                 break
             self._pause(wait)
         raise ClusterError(
             f"{digest} of {self._reference} cannot be had",
             why="; ".join(told.values()) or f"it is not in {self._store}, and no mirror is given",
-            fix="Look whether the registry hosts run sealer-mirror.service and were given this image",
+            fix="Look whether the registry hosts run sealer-mirror.service and were given this image;"
+            " the playbook sealer.cluster.sync gives it to another registry",
         )
 
-    def _ask(self, url: str, offset: int) -> Readable:
-        headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES))} if "/manifests/" in url else {}
+    def _ask(self, registry: Registry, kind: str, digest: Digest, offset: int) -> Readable:
+        repository = self._reference.repository
+        # A mirror is told which registry is meant.
+        meant = "" if registry.host == self._reference.registry else f"?ns={self._reference.registry}"
+        headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES))} if kind == "manifests" else {}
         if offset:
             headers["Range"] = f"bytes={offset}-"
-        if self._login:
-            headers["Authorization"] = f"Basic {self._login}"
-        answer = _open(
-            url,
-            headers=headers,
-            unredirected_headers=["Authorization"],
-            timeout=_TRY_SECONDS,
-            ca_path=self._ca_path,
-            use_proxy=False,
-        )
-        if offset and answer.getcode() != 206:
+        answer = registry.get(f"{repository}/{kind}/{digest}{meant}", repository, headers)
+        if answer.status not in (200, 206):
+            answer.close()
+            raise registry.refusal(f"{registry.url}/v2/{repository}/{kind}/{digest}", answer.status)
+        if offset and answer.status != 206:
             _skip(answer, offset)
-        return t.cast(Readable, answer)
+        return answer
 
 
 class _Resuming:
@@ -146,16 +134,6 @@ class _Resuming:
         self._seen += len(data)
         self._source.downloaded += len(data)
         return data
-
-
-def _all(stream: Readable, limit: int, digest: Digest) -> bytes:
-    found = b""
-    while len(found) <= limit:
-        data = stream.read(limit + 1 - len(found))
-        if not data:
-            return found
-        found += data
-    raise ClusterError(f"manifest {digest} is bigger than {limit} bytes")
 
 
 def _skip(stream: Readable, count: int) -> None:

@@ -152,6 +152,10 @@ def _kind(error: Exception) -> str:
         return "no answer in time"
     if HAS_URLLIB3 and isinstance(error, urllib3.exceptions.ProxyError):
         return "the proxy did not let it through"
+    if isinstance(error, socket.timeout):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror)
     return f"the connection broke ({type(error).__name__})"
 
 

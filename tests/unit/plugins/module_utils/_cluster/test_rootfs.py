@@ -13,16 +13,17 @@ import json
 import os
 import tarfile
 import typing as t
-import urllib.error
 from email.message import Message
 from pathlib import Path
+from urllib.parse import SplitResult
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import rootfs_source
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import registry_access
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Steward
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.rootfs_source import Source
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.rootfs_tree import (
     OWNER,
@@ -77,25 +78,32 @@ class Mirrors:
         self.spoil = spoil
         self.asked: list[tuple[str, str]] = []
 
-    def __call__(self, url: str, headers: dict[str, str], **_options: t.Any) -> Answer:
+    def __call__(self, parts: SplitResult, headers: t.Mapping[str, str], _context: t.Any) -> Answer:
+        url = parts.geturl()
         self.asked.append((url, headers.get("Range", "")))
-        digest = url.rpartition("/")[2].partition("?")[0]
-        data = self.image.blobs[digest]
+        digest = parts.path.rpartition("/")[2]
         start = int(headers.get("Range", "bytes=0-")[6:-1])
-        return Answer(self.spoil(len(self.asked), url, data[start:]), 206 if start else 200)
+        try:
+            data = self.spoil(len(self.asked), url, self.image.blobs[digest][start:])
+        except Refused as error:
+            return Answer(b"", error.status)
+        return Answer(data, 206 if start else 200)
 
 
 class Answer(io.BytesIO):
     def __init__(self, data: bytes, status: int) -> None:
         super().__init__(data)
         self.status = status
-
-    def getcode(self) -> int:
-        return self.status
+        self.headers = Message()
 
 
-def fails(url: str, code: int) -> t.NoReturn:
-    raise urllib.error.HTTPError(url, code, "no", Message(), None)
+class Refused(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+def fails(status: int) -> t.NoReturn:
+    raise Refused(status)
 
 
 def bring(root: Path, image: Image, source: Source, check: bool = False) -> RootfsOutcome:
@@ -111,7 +119,8 @@ def take_away(root: Path) -> list[str]:
 
 
 def mirror_source(*mirrors: str, store: str | None = None) -> Source:
-    return Source(REFERENCE, store=store, mirrors=mirrors or ("https://one:5000/",), pause=lambda _s: None)
+    registries = [Registry(url) for url in mirrors or ("https://one:5000/",)]
+    return Source(REFERENCE, store=store, registries=registries, pause=lambda _s: None)
 
 
 @pytest.fixture(name="root")
@@ -195,14 +204,14 @@ def test_mirrors_are_tried_in_order_and_broken_connections_resumed(
 
     def spoil(_number: int, url: str, data: bytes) -> bytes:
         if url.startswith("https://one"):
-            fails(url, 503)
+            fails(503)
         if "/blobs/" in url and len(once) < broken_at:
             once.append(1)
             return data[:3000]
         return data
 
     mirrors = Mirrors(image, spoil)
-    monkeypatch.setattr(rootfs_source, "_open", mirrors)
+    monkeypatch.setattr(registry_access, "_request", mirrors)
     source = mirror_source("https://one:5000", "https://two:5000")
     bring(root, image, source)
     assert source.downloaded == sum(len(data) for data in image.blobs.values())
@@ -212,25 +221,11 @@ def test_mirrors_are_tried_in_order_and_broken_connections_resumed(
     assert (root / "usr/local/bin/kubeadm").is_symlink()
 
 
-def test_a_login_is_for_the_mirror_and_not_for_where_it_redirects_to(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    image, seen = Image("bin/kubeadm"), []
-
-    def answer(url: str, headers: dict[str, str], **options: t.Any) -> Answer:
-        seen.append((headers.get("Authorization"), options["unredirected_headers"]))
-        return Mirrors(image)(url, headers)
-
-    monkeypatch.setattr(rootfs_source, "_open", answer)
-    bring(root, image, Source(REFERENCE, mirrors=("https://one:5000",), username="nodes", password="w\u00f6rd"))
-    assert set(map(str, seen)) == {"('Basic bm9kZXM6d8O2cmQ=', ['Authorization'])"}
-
-
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda _n, url, _d: fails(url, 404), "answers 404"),
-        (lambda _n, url, _d: fails(url, 503), "answers 503"),
+        (lambda _n, _u, _d: fails(404), "answers 404"),
+        (lambda _n, _u, _d: fails(503), "answers 503"),
         (lambda _n, _u, data: data[:-1] + b"\xff", "sha256"),
         (lambda _n, url, data: data if "/manifests/" in url else b"", "broke off 5 times"),
     ],
@@ -240,7 +235,7 @@ def test_what_mirrors_cannot_give(
 ) -> None:
     before = tree(root)
     image = Image("bin/kubeadm")
-    monkeypatch.setattr(rootfs_source, "_open", Mirrors(image, spoil))
+    monkeypatch.setattr(registry_access, "_request", Mirrors(image, spoil))
     with pytest.raises(SealerError, match=message):
         bring(root, image, mirror_source())
     assert tree(root) == before
@@ -250,6 +245,8 @@ def test_no_way_to_a_mirror_is_told(root: Path, monkeypatch: pytest.MonkeyPatch)
     def refused(*_arguments: t.Any, **_options: t.Any) -> t.NoReturn:
         raise http.client.RemoteDisconnected("gone away")
 
-    monkeypatch.setattr(rootfs_source, "_open", refused)
-    with pytest.raises(SealerError, match="https://one:5000: gone away.*sealer-mirror.service"):
+    monkeypatch.setattr(registry_access, "_request", refused)
+    with pytest.raises(
+        SealerError, match="one:5000: the registry does not answer.*RemoteDisconnected.*sealer-mirror.service"
+    ):
         bring(root, Image("bin/kubeadm"), mirror_source())

@@ -1,0 +1,233 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Asking a mirror or another registry from a host, which has the standard library alone.
+
+Private to the collection: may change at any time.
+
+Logins are shown where they belong: to the registry itself when it asks for one, or to the token server that it names.
+Neither proxies nor files of the host's user are used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import typing as t
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import Authorizer, TokenRequest, pull_scope
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import (
+    TEMPORARY_STATUS,
+    RegistryError,
+    broken_connection,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+
+__all__ = ["Answer", "Registry"]
+
+_TRY_SECONDS = 60
+_TOKEN_LIMIT = 1024 * 1024
+_REDIRECTS = 5
+_REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
+_FIXES = {
+    401: "Check user and password",
+    403: "Let this user pull there",
+    404: "Check that this is the address of a registry, and that it has the image",
+}
+_AGENT = "sealer.cluster"
+_Headers = t.Mapping[str, str]
+
+
+class Answer(t.Protocol):
+    """What a server answered; the body is still to be read."""
+
+    status: int
+
+    @property
+    def headers(self) -> t.Any:
+        """Its headers, as email.message.Message has them."""
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to so many bytes of the body."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+def _request(parts: SplitResult, headers: _Headers, context: t.Optional[ssl.SSLContext]) -> Answer:
+    """A request of its own connection; without a context there is no TLS."""
+    host = parts.hostname or ""
+    connection = (
+        http.client.HTTPConnection(host, parts.port, timeout=_TRY_SECONDS)
+        if context is None
+        else http.client.HTTPSConnection(host, parts.port, timeout=_TRY_SECONDS, context=context)
+    )
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", target, headers={**headers, "Connection": "close", "User-Agent": _AGENT})
+        return connection.getresponse()
+    except BaseException:
+        connection.close()
+        raise
+
+
+class Registry:
+    """One server with blobs and manifests.
+
+    ``ca_path`` and ``ca_certificate`` (PEM) name the authorities to trust for it, those of the host unless given.
+    Where it sends us to, the host's are trusted as well.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        username: t.Optional[str] = None,
+        password: t.Optional[str] = None,
+        ca_path: t.Optional[str] = None,
+        ca_certificate: t.Optional[str] = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        parts = self._checked(self.url)
+        self.host = parts.netloc
+        self._origin = _origin(parts)
+        self._plain = parts.scheme == "http"
+        self._has_login = bool(username)
+        self._ca_path, self._ca_certificate = ca_path, ca_certificate
+        self._contexts: t.Dict[bool, ssl.SSLContext] = {}
+        logins = {self.host: Login(username, password or "")} if username else {}
+        self._authorizer = Authorizer(self.host, Credentials.only(logins), self._token, plain_realm=self._plain)
+
+    def get(self, target: str, repository: str = "", headers: t.Optional[_Headers] = None) -> Answer:
+        """The answer for a path below /v2/, whatever its status. One attempt, but for logging in."""
+        scopes = [pull_scope(repository)] if repository else []
+        url = f"{self.url}/v2/{target}"
+        shown = self._authorizer.header(repository, scopes)
+        answer, own = self._follow(url, headers or {}, shown)
+        for _login in range(2):
+            offers = answer.headers.get_all("WWW-Authenticate") or []
+            if answer.status != 401 or not own or not self._authorizer.challenged(repository, offers, shown):
+                break
+            shown = self._authorizer.header(repository, scopes)
+            if shown is None:
+                break
+            answer.close()
+            answer, own = self._follow(url, headers or {}, shown)
+        return answer
+
+    def check(self) -> None:
+        """Raise RegistryError unless a registry answers here, and lets the user in where there is one."""
+        answer = self.get("") if self._has_login else self._follow(f"{self.url}/v2/", {}, None)[0]
+        answer.close()
+        if answer.status != 200 and (self._has_login or answer.status != 401):
+            raise self.refusal(f"{self.url}/v2/", answer.status)
+
+    def refusal(self, url: str, status: int, what: str = "the registry refuses") -> RegistryError:
+        """The error for an answer that was not hoped for."""
+        return RegistryError(
+            what,
+            where=self.host,
+            why=f"{redact_url(url)} answers {status}",
+            fix=_FIXES.get(status, ""),
+            status=status,
+            temporary=status in TEMPORARY_STATUS,
+        )
+
+    def _follow(self, url: str, headers: _Headers, authorization: t.Optional[str]) -> t.Tuple[Answer, bool]:
+        """What is found after redirects, and whether that is the registry's own answer."""
+        for _hop in range(_REDIRECTS + 1):
+            own = _origin(self._checked(url)) == self._origin
+            shown = {"Authorization": authorization} if own and authorization else {}
+            answer = self._send(url, {**headers, **shown})
+            location = answer.headers.get("Location")
+            if answer.status not in _REDIRECT_STATUS or not location:
+                return answer, own
+            answer.close()
+            url = _joined(url, location)
+        raise RegistryError("the registry does not answer", where=self.host, why=f"more than {_REDIRECTS} redirects")
+
+    def _send(self, url: str, headers: _Headers) -> Answer:
+        parts = self._checked(url)
+        if parts.scheme == "http" and not self._plain:
+            raise RegistryError(
+                "will not go where the registry sends this host",
+                where=self.host,
+                why=f"{redact_url(url)} is not https",
+                fix="Correct the registry's settings",
+            )
+        try:
+            return _request(parts, headers, self._context(parts) if parts.scheme == "https" else None)
+        except (OSError, http.client.HTTPException) as error:
+            raise broken_connection("the registry does not answer", self.host, "GET", url, error) from error
+
+    def _token(self, request: TokenRequest) -> bytes:
+        """The body of a token server's answer. Redirects are not followed: the request carries a password."""
+        headers = {"Accept": "application/json"}
+        if request.authorization:
+            headers["Authorization"] = request.authorization
+        answer = self._send(request.url, headers)
+        try:
+            if answer.status != 200:
+                raise self.refusal(request.url, answer.status, "cannot log in")
+            return read_all(answer, _TOKEN_LIMIT, "a token server's answer")
+        finally:
+            answer.close()
+
+    def _context(self, parts: SplitResult) -> ssl.SSLContext:
+        own = _origin(parts) == self._origin
+        if own not in self._contexts:
+            path, text = self._ca_path or None, self._ca_certificate or None
+            try:
+                context = ssl.create_default_context(cafile=path, cadata=text) if own else ssl.create_default_context()
+                if not own and (path or text):
+                    context.load_verify_locations(cafile=path, cadata=text)
+            except (OSError, ValueError) as error:
+                raise ClusterError(
+                    "the certificate authorities to trust cannot be read",
+                    where=self._ca_path or self.host,
+                    why=str(error),
+                    fix="Give them in PEM form",
+                ) from error
+            self._contexts[own] = context
+        return self._contexts[own]
+
+    def _checked(self, url: str) -> SplitResult:
+        """The parts of a URL that can be asked."""
+        try:
+            parts = urlsplit(url)
+            usable = (
+                parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+            )
+        except ValueError:
+            usable = False
+        if not usable:
+            raise RegistryError(
+                f"{redact_url(url)!r} is not the URL of a registry", fix="Write it as https://HOST:PORT"
+            )
+        return parts
+
+
+def read_all(stream: t.Any, limit: int, what: str) -> bytes:
+    """All that comes, when that is no more than so many bytes."""
+    found = b""
+    while len(found) <= limit:
+        data = stream.read(limit + 1 - len(found))
+        if not data:
+            return found
+        found += data
+    raise ClusterError(f"{what} is bigger than {limit} bytes")
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location
+
+
+def _origin(parts: SplitResult) -> t.Tuple[str, str, t.Optional[int]]:
+    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
