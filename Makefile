@@ -34,7 +34,7 @@ check: ## Read the code: style, types, import directions, documentation
 unit: ## Test the pure core
 	@$(ENVIRONMENT) && $(PART) unit python -m pytest tests/unit -n 2 -q
 
-faults: ## Kill builds, pulls, loads and deliveries at random moments (3 to 6 minutes)
+faults: ## Kill builds, pulls, loads, deliveries and mirrors at random moments (3 to 6 minutes)
 	@$(ENVIRONMENT) && $(PART) faults python -m pytest tests/faults -n 2 -q -rP
 
 sanity: ## Run ansible-test sanity

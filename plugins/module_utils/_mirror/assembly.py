@@ -32,8 +32,8 @@ def assemble(config: Config, log: logging.Logger, counts: t.Optional[Counts] = N
     told = counts or NoCounts()
     if not pulls_through(config):
         closing = []
-        if Layout.exists(config.store) and os.access(config.store, os.W_OK):
-            layout = Layout.open(config.store)
+        if os.access(config.store, os.W_OK) and (Layout.exists(config.store) or not os.listdir(config.store)):
+            layout = Layout.open(config.store, create=True)
             closing = [housekeeping.start(config, layout, PulledRecords(layout), told, log).stop]
         return application(config, log, store=store, counts=counts, closing=closing)
     layout = Layout.open(config.store, create=True)

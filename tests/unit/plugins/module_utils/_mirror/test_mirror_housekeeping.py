@@ -215,7 +215,9 @@ def test_a_store_that_cannot_be_written_is_served_without_housekeeping(
 
 
 @pytest.mark.parametrize("policy", ["off", "any"])
-def test_every_mirror_keeps_its_store_in_order(layout: Layout, policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_mirror_keeps_its_store_in_order(
+    layout: Layout, tmp_path: pathlib.Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also one that serves content of cluster images only: that has to be scrubbed, too."""
     monkeypatch.setattr(housekeeping, "_IDLE_SECONDS", 0.01)
     digest = layout.put_bytes(b"content")
@@ -234,10 +236,25 @@ def test_every_mirror_keeps_its_store_in_order(layout: Layout, policy: str, monk
             while not path.exists():
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            path.write_text(json.dumps({"began": 0.0}))
+            tmp_path.joinpath("state").write_text(json.dumps({"began": 0.0}))
+            tmp_path.joinpath("state").replace(path)
         end = time.monotonic() + PATIENCE
         while layout.has(digest):
             assert time.monotonic() < end
             time.sleep(0.01)
     finally:
         application.close()
+
+
+@pytest.mark.parametrize("policy", ["off", "any"])
+def test_a_mirror_begins_with_an_empty_directory(tmp_path: pathlib.Path, policy: str) -> None:
+    config = Config.parse({"store": str(tmp_path), "listen": ["127.0.0.1:0"], "pull_through": policy})
+    assemble(config, LOG).close()
+    assert Layout.open(str(tmp_path)).names() == {}
+
+
+def test_what_is_no_store_is_left_alone(tmp_path: pathlib.Path) -> None:
+    tmp_path.joinpath("other").write_text("kept")
+    config = Config.parse({"store": str(tmp_path), "listen": ["127.0.0.1:0"], "pull_through": "off"})
+    assemble(config, LOG).close()
+    assert os.listdir(tmp_path) == ["other"]
