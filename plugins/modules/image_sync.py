@@ -36,12 +36,19 @@ attributes:
 options:
   names:
     description:
-      - Names of images. A cluster image's name stands for the container images inside it; send the cluster image itself
-        with M(sealer.cluster.image_push).
-      - When empty, all container images of the store are sent. With O(direction=pull) there has to be at least one.
+      - Names of images. A cluster image's name stands for the container images inside it, see O(cluster_images).
+      - When empty, all container images of the store are sent. With O(direction=pull) there has to be at least one, and
+        a cluster image's name stands for itself.
     type: list
     elements: str
     default: []
+  cluster_images:
+    description:
+      - Whether cluster images are sent themselves as well, as one artifact with all in it, so that hosts can take their
+        root file systems from there, and O(direction=pull) can bring them back. Rules name them like other images.
+      - M(sealer.cluster.image_push) sends a single one, without its container images under names of their own.
+    type: bool
+    default: false
   destination:
     description: The other registry, as C(HOST[:PORT][/PATH]).
     type: str
@@ -161,8 +168,8 @@ left_out:
   sample: [registry.example.com/internal/tool:1]
 registries:
   description:
-    - By registry, what stands in front of its repositories in the other one; null where rules do not only put something
-      in front. The role registry_client takes it to send clients there.
+    - By registry of container images, what stands in front of its repositories in the other one; null where rules do
+      not only put something in front. The role registry_client takes it to send clients there.
   returned: success
   type: dict
   sample: {registry.k8s.io: harbor.example.com/site/registry.k8s.io}
@@ -237,11 +244,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.sync import (
     plan_send,
     send,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.sync_plan import KEEP, REDUCE
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.sync_plan import KEEP, REDUCE, named_images
 from ansible_collections.sealer.cluster.plugins.module_utils._registries import registry_client
 
 SPEC: ArgumentSpec = {
     "names": {"type": "list", "elements": "str", "default": []},
+    "cluster_images": {"type": "bool", "default": False},
     "destination": {"type": "str", "required": True},
     "rules": {
         "type": "list",
@@ -260,7 +268,9 @@ def push_images(client: RegistryClient, params: t.Mapping[str, t.Any], mapping: 
     """Send what the registry has not; gives what the module returns."""
     layout = Layout.open(params["store"] or default_store())
     with layout.session():
-        images, places = plan_send(client, layout, params["names"], mapping, params["incomplete"], params["parallel"])
+        how = (params["incomplete"], params["parallel"])
+        images, places = plan_send(client, layout, params["names"], mapping, *how, whole=params["cluster_images"])
+        inside = named_images(layout, params["names"])
         sent = Sent()
         if not check_mode:
             progress = from_environment("sending")
@@ -268,6 +278,7 @@ def push_images(client: RegistryClient, params: t.Mapping[str, t.Any], mapping: 
             progress.done()
     return {
         **_told(images, places, [(image.tree.top.digest, image.tree.size) for image in images], "destination"),
+        "registries": prefixes({source: place for source, place in places.items() if source in inside}),
         "stats": {
             "bytes_pushed": sent.pushed,
             "bytes_mounted": sent.mounted,

@@ -74,10 +74,20 @@ class Sent:
 
 
 def plan_send(
-    client: RegistryClient, layout: Layout, names: t.Sequence[str], mapping: NameMap, incomplete: str, parallel: int
+    client: RegistryClient,
+    layout: Layout,
+    names: t.Sequence[str],
+    mapping: NameMap,
+    incomplete: str,
+    parallel: int,
+    *,
+    whole: bool = False,
 ) -> t.Tuple[t.List[Outgoing], Destinations]:
-    """What is to be sent, and where each name goes; the registries are asked what they have, and nothing else."""
-    images = named_images(layout, names)
+    """What is to be sent, and where each name goes; the registries are asked what they have, and nothing else.
+
+    With ``whole``, cluster images are sent themselves, too.
+    """
+    images = named_images(layout, names, whole)
     places = mapping.destinations({source: entry.digest for source, entry in images.items()})
 
     def ask(one: t.Tuple[Reference, Reference]) -> Outgoing:

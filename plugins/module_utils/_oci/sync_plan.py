@@ -60,17 +60,20 @@ class Tree:
         return documents + sum(blob.size for blob in self.blobs)
 
 
-def named_images(layout: Layout, names: t.Sequence[str]) -> Images:
-    """The container images of these names, for a cluster image those inside it; all of the store without names."""
+def named_images(layout: Layout, names: t.Sequence[str], whole: bool = False) -> Images:
+    """The container images of these names, for a cluster image those inside it; all of the store without names.
+
+    With ``whole``, cluster images come along themselves.
+    """
     if not names:
         return {
             Reference.parse(name): entry
             for name, entry in sorted(layout.names().items())
-            if entry.annotations.get(ANNOTATION_KIND) != KIND_CLUSTER_IMAGE
+            if whole or entry.annotations.get(ANNOTATION_KIND) != KIND_CLUSTER_IMAGE
         }
     result: Images = {}
     for name in names:
-        for reference, descriptor in _images_of(layout, Reference.parse(name)).items():
+        for reference, descriptor in _images_of(layout, Reference.parse(name), whole).items():
             if result.setdefault(reference, descriptor).digest != descriptor.digest:
                 raise OciError(
                     f"{reference} is two images",
@@ -138,11 +141,12 @@ def blobs_of(documents: t.Iterable[Document]) -> t.List[Descriptor]:
     return list(found.values())
 
 
-def _images_of(layout: Layout, reference: Reference) -> Images:
+def _images_of(layout: Layout, reference: Reference, whole: bool) -> Images:
     entry = layout.resolve(reference)
     if not is_cluster_image(layout.read_document(entry)):
         return {reference: entry}
-    return {Reference.parse(name): found for name, found in container_images(layout, entry).items()}
+    inside = {Reference.parse(name): found for name, found in container_images(layout, entry).items()}
+    return {**inside, reference: entry} if whole else inside
 
 
 def _pinned(layout: Layout, reference: Reference, descriptor: Descriptor) -> Descriptor:

@@ -46,6 +46,7 @@ class Site:
             "parallel": 4,
             "store": self.store.path,
             "names": [NAME],
+            "cluster_images": False,
             "destination": f"{self.registry.host}/site",
             "rules": [],
             "direction": "push",
@@ -116,6 +117,37 @@ def test_the_container_images_of_a_cluster_image_go_as_they_are(site: Site) -> N
         "docker.io": f"{host}/site/docker.io",
         "registry.k8s.io": f"{host}/site/registry.k8s.io",
     }
+
+
+def test_a_cluster_image_goes_itself_and_comes_back(site: Site) -> None:
+    answer = three_times(lambda check: site.run(check, cluster_images=True))
+    host, digest = site.registry.host, str(site.made.descriptor.digest)
+    told = {one["source"]: (one["destination"], one["digest"]) for one in answer["images"]}
+    assert told[NAME] == (f"{host}/site/registry.example/shop:1", digest)
+    assert site.there("site/registry.example/shop", "1") == (digest, OCI_INDEX)
+    assert sorted(told) == sorted([NAME, WEB, PAUSE])
+    # Clients are sent where container images are.
+    assert sorted(answer["registries"]) == ["docker.io", "registry.k8s.io"]
+    back = three_times(lambda check: site.pull(check, names=[NAME]))
+    assert [one["digest"] for one in back["images"]] == [digest]
+    assert {PAUSE, WEB} <= set(Layout.open(site.far).names())
+
+
+def test_what_a_cluster_image_shares_with_its_container_images_is_sent_once(site: Site) -> None:
+    answer = site.run(cluster_images=True)
+    sent = [request.query["digest"] for request in site.registry.requests("PUT", "/blobs/uploads/")]
+    assert len(sent) == len(set(sent))
+    assert answer["stats"]["bytes_mounted"] > 0
+
+
+def test_a_rule_for_a_cluster_image_leaves_its_registry_to_the_others(site: Site) -> None:
+    _images, index = put_container_image(site.store, "registry.example/tool:1", BOTH, 100)
+    site.store.tag(Reference.parse("registry.example/tool:1"), index)
+    rules = [{"match": "registry.example/shop", "to": "{destination}/clusters/{name}"}]
+    answer = site.run(names=[NAME, "registry.example/tool:1"], cluster_images=True, rules=rules)
+    host = site.registry.host
+    assert f"{host}/site/clusters/shop:1" in [one["destination"] for one in answer["images"]]
+    assert answer["registries"]["registry.example"] == f"{host}/site/registry.example"
 
 
 def test_check_mode_only_asks(site: Site) -> None:
