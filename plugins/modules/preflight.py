@@ -12,8 +12,8 @@ module: preflight
 short_description: Tell everything that is wrong with a host, before anything is changed
 version_added: 0.1.0
 description:
-  - Looks at root rights, Python, systemd, architecture, host name, clock, swap, ports, disk space, and at installations
-    of Kubernetes and container runtimes that this collection did not make.
+  - Looks at root rights, Python, systemd, architecture, host name, clock, swap, ports, disk space, at installations of
+    Kubernetes and container runtimes that this collection did not make, and whether registries answer this host.
   - Fails with all problems together, each with its reason and what to do about it. Changes nothing.
   - Passes again on a host where this collection has installed a cluster.
 author:
@@ -79,6 +79,26 @@ options:
     type: list
     elements: str
     default: []
+  registries:
+    description: Registries that this host will take images from, instead of mirrors that are still to be installed.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.2.0
+    suboptions:
+      url:
+        description: URL of the registry. It has to answer, with a certificate that can be trusted.
+        type: str
+        required: true
+      username:
+        description: User that it has to let in.
+        type: str
+      password:
+        description: The user's password.
+        type: str
+      ca_certificate:
+        description: The certificate authorities to trust there, in PEM form; those of the host unless set.
+        type: str
   problems:
     description: Problems found elsewhere, as in the inventory, to be told with the others.
     type: list
@@ -126,9 +146,16 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.preflight_
     Wanted,
     examine,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 _PORT = {"port": {"type": "int", "required": True}, "why": {"type": "str", "required": True}}
+_REGISTRY = {
+    "url": {"type": "str", "required": True},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "ca_certificate": {"type": "str"},
+}
 _DISK = {"path": {"type": "path", "required": True}, "bytes": {"type": "int", "required": True}}
 ARGUMENT_SPEC: Json = {
     "platforms": {"type": "list", "elements": "str", "default": []},
@@ -138,6 +165,7 @@ ARGUMENT_SPEC: Json = {
     "controller_time": {"type": "float"},
     "time_skew": {"type": "float", "default": 120},
     "service_subnets": {"type": "list", "elements": "str", "default": []},
+    "registries": {"type": "list", "elements": "dict", "default": [], "options": _REGISTRY},
     "problems": {"type": "list", "elements": "str", "default": []},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
 }
@@ -153,6 +181,7 @@ def wanted(params: Json) -> Wanted:
         controller_time=params["controller_time"],
         time_skew=params["time_skew"],
         service_subnets=params["service_subnets"],
+        registries=[Registry(**given) for given in params["registries"]],
     )
 
 

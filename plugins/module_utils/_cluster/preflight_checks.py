@@ -20,7 +20,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host impor
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import listed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import KIND as UNIT
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 
 # Present where this collection's kubeadm role has been, and only there.
@@ -73,13 +74,14 @@ class Wanted:
     controller_time: t.Optional[float] = None
     time_skew: float = 120
     service_subnets: t.Sequence[str] = ()
+    registries: t.Sequence[Registry] = ()
 
 
 @dataclass
 class Found:
     """What is wrong, and what is merely worth knowing."""
 
-    problems: t.List[ClusterError] = field(default_factory=list)
+    problems: t.List[SealerError] = field(default_factory=list)
     warnings: t.List[str] = field(default_factory=list)
 
     def problem(self, what: str, why: str = "", fix: str = "") -> None:
@@ -104,6 +106,7 @@ def examine(host: Host, journal: Journal, wanted: Wanted, now: float, name: str)
             )
     _space(host, wanted.spaces, found)
     _routes(wanted.service_subnets, found)
+    _registries(wanted.registries, found)
     return found
 
 
@@ -242,6 +245,14 @@ def _routes(subnets: t.Sequence[str], found: Found) -> None:
                 "the kernel refuses such a connection before kube-proxy can redirect it, and then pods do not start",
                 "Add a default route, also where it leads nowhere: ip route add default dev INTERFACE",
             )
+
+
+def _registries(registries: t.Sequence[Registry], found: Found) -> None:
+    for registry in registries:
+        try:
+            registry.check()
+        except SealerError as error:
+            found.problems.append(error)
 
 
 def used(path: str) -> int:

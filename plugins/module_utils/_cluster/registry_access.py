@@ -92,7 +92,7 @@ class Registry:
         ca_certificate: t.Optional[str] = None,
     ) -> None:
         self.url = url.rstrip("/")
-        parts = self._checked(self.url)
+        parts = _checked(self.url)
         self.host = parts.netloc
         self._origin = _origin(parts)
         self._plain = parts.scheme == "http"
@@ -140,7 +140,7 @@ class Registry:
     def _follow(self, url: str, headers: _Headers, authorization: t.Optional[str]) -> t.Tuple[Answer, bool]:
         """What is found after redirects, and whether that is the registry's own answer."""
         for _hop in range(_REDIRECTS + 1):
-            own = _origin(self._checked(url)) == self._origin
+            own = _origin(_checked(url)) == self._origin
             shown = {"Authorization": authorization} if own and authorization else {}
             answer = self._send(url, {**headers, **shown})
             location = answer.headers.get("Location")
@@ -151,7 +151,7 @@ class Registry:
         raise RegistryError("the registry does not answer", where=self.host, why=f"more than {_REDIRECTS} redirects")
 
     def _send(self, url: str, headers: _Headers) -> Answer:
-        parts = self._checked(url)
+        parts = _checked(url)
         if parts.scheme == "http" and not self._plain:
             raise RegistryError(
                 "will not go where the registry sends this host",
@@ -195,21 +195,6 @@ class Registry:
             self._contexts[own] = context
         return self._contexts[own]
 
-    def _checked(self, url: str) -> SplitResult:
-        """The parts of a URL that can be asked."""
-        try:
-            parts = urlsplit(url)
-            usable = (
-                parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
-            )
-        except ValueError:
-            usable = False
-        if not usable:
-            raise RegistryError(
-                f"{redact_url(url)!r} is not the URL of a registry", fix="Write it as https://HOST:PORT"
-            )
-        return parts
-
 
 def read_all(stream: t.Any, limit: int, what: str) -> bytes:
     """All that comes, when that is no more than so many bytes."""
@@ -220,6 +205,18 @@ def read_all(stream: t.Any, limit: int, what: str) -> bytes:
             return found
         found += data
     raise ClusterError(f"{what} is bigger than {limit} bytes")
+
+
+def _checked(url: str) -> SplitResult:
+    """The parts of a URL that can be asked."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc if parts.hostname and parts.port != 0 else ""
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in ("https", "http") or not host or "@" in host or host.endswith(":"):
+        raise RegistryError(f"{redact_url(url)!r} is not the URL of a registry", fix="Write it as https://HOST:PORT")
+    return parts
 
 
 def _joined(base: str, location: str) -> str:

@@ -25,7 +25,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.preflight_
     examine,
     readable,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.fake_registry import PASSWORD, USER, FakeRegistry
 
 API = Wanted(ports=[Port(6443, "the API server")])
 NOW = 1_700_000_000.0
@@ -220,3 +222,17 @@ def test_space_is_added_up_and_what_is_there_is_not_needed_again(root: Path, mon
 @pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (1024, "1 KiB"), (5 << 20, "5 MiB"), (3 << 29, "1.5 GiB")])
 def test_readable(count: int, text: str) -> None:
     assert readable(count) == text
+
+
+def test_registries_are_asked_whether_they_let_the_user_in(
+    root: Path, fake_registry: t.Callable[..., FakeRegistry]
+) -> None:
+    urls = [fake_registry(auth="basic").url for _number in range(3)]
+    registries = [
+        Registry(url, username=USER, password=word) for url, word in zip(urls, [PASSWORD, "1", "2"], strict=True)
+    ]
+    told = [str(problem) for problem in look(root, Wanted(registries=registries)).problems]
+    assert len(told) == 2
+    assert all(
+        f"{url}/v2/ answers 401. Check user and password" in text for url, text in zip(urls[1:], told, strict=True)
+    )

@@ -218,7 +218,8 @@ def test_authorities_that_cannot_be_read(site: Site, given: dict[str, t.Any]) ->
 
 
 @pytest.mark.parametrize(
-    "url", ["", "registry.example", "ftp://a", "https://", "https://u:p@a", "https://a:b", "https://a:0"]
+    "url",
+    ["", "registry.example", "ftp://a", "https://", "https://u:p@a", "https://a:b", "https://a:0", "https://https:"],
 )
 def test_what_is_no_registry(url: str) -> None:
     with pytest.raises(SealerError, match="is not the URL of a registry") as caught:
