@@ -138,9 +138,10 @@ class Registry:
         )
 
     def _follow(self, url: str, headers: _Headers, authorization: t.Optional[str]) -> t.Tuple[Answer, bool]:
-        """What is found after redirects, and whether that is the registry's own answer."""
+        """What is found after redirects, and whether the registry answered alone."""
+        own = True
         for _hop in range(_REDIRECTS + 1):
-            own = _origin(_checked(url)) == self._origin
+            own = own and _origin(_checked(url)) == self._origin
             shown = {"Authorization": authorization} if own and authorization else {}
             answer = self._send(url, {**headers, **shown})
             location = answer.headers.get("Location")

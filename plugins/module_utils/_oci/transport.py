@@ -219,7 +219,7 @@ class Transport:
             if call.method not in ("GET", "HEAD") or response.status not in _REDIRECT_STATUS or not location:
                 return response
             response.close()
-            url = urljoin(url, location)
+            url = _goal(call, url, location)
         raise RegistryError(call.what, where=call.where, why=f"more than {_REDIRECTS} redirects")
 
     def _foreign_settings(self, call: Call, url: str) -> RegistrySettings:
@@ -313,6 +313,21 @@ class Transport:
             self._once(probe, "GET", f"http://{host}/v2/", {"User-Agent": _AGENT}, settings, True).close()
             return f"http://{host}"
         return f"https://{host}"
+
+
+def _goal(call: Call, url: str, location: str) -> str:
+    """Where a redirect leads."""
+    try:
+        goal = urljoin(url, location)
+        _origin_of(goal)
+    except ValueError as error:
+        raise RegistryError(
+            call.what,
+            where=call.where,
+            why=f"{redact_url(url)} sends us to {redact_url(location)}",
+            fix="Correct the registry's settings.",
+        ) from error
+    return goal
 
 
 def _same_origin(url: str, origin: str) -> bool:

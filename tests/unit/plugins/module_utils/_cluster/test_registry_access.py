@@ -160,6 +160,15 @@ def test_who_is_asked_for_a_login_by_another_host_gives_none(site: Site) -> None
     assert shown(elsewhere) == [None]
 
 
+def test_a_login_is_not_shown_to_whoever_is_sent_back(site: Site) -> None:
+    registry, elsewhere = site.registry("basic"), site.registry()
+    registry.fail("GET", "/blobs/", redirect=f"{elsewhere.url}/away")
+    elsewhere.fail("GET", "/away", redirect=f"{registry.url}/v2/private/blobs/x")
+    with pytest.raises(SealerError, match="401"):
+        fetch(registry, source(site.host(registry)))
+    assert shown(registry, "private") == [None]
+
+
 def test_a_login_follows_within_the_registry(site: Site) -> None:
     registry = site.registry("basic")
     registry.add_image("moved", "1", [LAYER])

@@ -425,6 +425,14 @@ class TestBlobs:
         assert not storage.seen
         assert "secret" not in str(caught.value)
 
+    @pytest.mark.parametrize("goal", ["https://[/", "https://host:port/", "//a:99999999/"])
+    def test_no_redirect_to_what_is_no_address(self, goal: str, fake_registry: Make) -> None:
+        registry = fake_registry()
+        reference, _blob = image(registry)
+        registry.fail("GET", "manifests", redirect=goal, times=-1)
+        with pytest.raises(RegistryError, match="sends us to"):
+            client_of(registry).get_manifest(reference)
+
     def test_no_endless_redirects(self, fake_registry: Make, layout: Layout) -> None:
         registry = fake_registry()
         reference, blob = image(registry)
