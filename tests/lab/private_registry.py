@@ -36,6 +36,14 @@ def run(*command: str) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
+class Pushed:
+    """The full names of an image: by tag, and by its digest."""
+
+    tagged: str
+    pinned: str
+
+
+@dataclasses.dataclass(frozen=True)
 class PrivateRegistry:
     """Debian's docker-registry in a container, with a login, and a certificate of an authority of its own.
 
@@ -75,6 +83,8 @@ class PrivateRegistry:
         mounts = [f"--volume={PROGRAM}:/usr/bin/docker-registry:ro", f"--volume={self.directory}:/etc/registry:ro"]
         command = ["docker-registry", "serve", "/etc/registry/config.yml"]
         run("podman", "run", "--detach", *limits, *place, *mounts, image, *command)
+        patience = ["--retry", "20", "--retry-delay", "1", "--retry-connrefused"]
+        run("curl", "--silent", "--show-error", *patience, "--cacert", f"{self.directory}/ca.crt", f"{self.url}/v2/")
 
     def start(self) -> None:
         """Bring it back, with all it had."""
@@ -87,21 +97,22 @@ class PrivateRegistry:
     def destroy(self) -> None:
         run("podman", "rm", "--force", "--ignore", "--volumes", "--time=1", self._container)
 
-    def push(self, name: str) -> str:
-        """Put a new image under this name, of bytes that were nowhere before; answers its full name."""
+    def push(self, name: str) -> Pushed:
+        """Put a new image for two platforms under this name, of bytes that were nowhere before."""
         context = self.directory / "context"
         context.mkdir(exist_ok=True)
         (context / "program.c").write_text(f"{_PROGRAM}/* {secrets.token_hex()} */\n")
         (context / "unique").write_text(secrets.token_hex(1 << 16))
         (context / "Containerfile").write_text('FROM scratch\nCOPY here unique /\nENTRYPOINT ["/here"]\n')
         run("gcc", "-static", "-O1", "-s", "-o", str(context / "here"), str(context / "program.c"))
-        storage = f"{self.directory}/storage"
+        storage, digest = f"{self.directory}/storage", self.directory / "digest"
         buildah = ["buildah", f"--root={storage}", f"--runroot={storage}-run", "--storage-driver=vfs"]
-        run(*buildah, "build", "--quiet", f"--tag=localhost/{name}", str(context))
-        place = f"docker://{self._address}:{_PORT}/{name}"
+        platforms = ["--platform=linux/amd64,linux/arm64", f"--manifest=localhost/{name}"]
+        run(*buildah, "build", "--quiet", *platforms, str(context))
         trust = [f"--cert-dir={self.directory / 'trust'}", f"--creds={USER}:{PASSWORD}"]
-        run(*buildah, "push", "--quiet", "--retry=5", *trust, f"localhost/{name}", place)
-        return f"{self.name}/{name}"
+        place = [f"localhost/{name}", f"docker://{self._address}:{_PORT}/{name}"]
+        run(*buildah, "manifest", "push", "--all", "--quiet", f"--digestfile={digest}", *trust, *place)
+        return Pushed(f"{self.name}/{name}", f"{self.name}/{name.partition(':')[0]}@{digest.read_text()}")
 
     def _make_certificates(self) -> None:
         make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]

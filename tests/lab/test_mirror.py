@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
-from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
+from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry, Pushed
 
 KUBECTL = "KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl"
 
@@ -42,7 +42,7 @@ class Mirrored(t.NamedTuple):
 
     registry: PrivateRegistry
     variables: dict[str, object]
-    image: str
+    image: Pushed
     before: dict[str, str]
     run: Run
 
@@ -86,7 +86,7 @@ def test_a_second_run_with_upstreams_changes_nothing(lab: Lab, mirrored: Mirrore
 
 def test_a_pod_runs_from_a_private_image_under_its_own_name(lab: Lab, mirrored: Mirrored) -> None:
     first, _second = list(lab.hosts)[1:]
-    assert run_pod(lab, "first", mirrored.image, first) == "here\n"
+    assert run_pod(lab, "first", mirrored.image.tagged, first) == "here\n"
 
 
 def test_no_node_knows_the_login(lab: Lab, mirrored: Mirrored) -> None:
@@ -100,10 +100,11 @@ def test_no_node_knows_the_login(lab: Lab, mirrored: Mirrored) -> None:
 
 
 def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mirrored) -> None:
+    """By the digest of all its platforms."""
     _first, second = list(lab.hosts)[1:]
     mirrored.registry.stop()
     try:
-        assert run_pod(lab, "second", mirrored.image, second) == "here\n"
+        assert run_pod(lab, "second", mirrored.image.pinned, second) == "here\n"
     finally:
         mirrored.registry.start()
 
@@ -111,10 +112,10 @@ def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mi
 def test_pulls_go_on_while_a_registry_host_is_gone(lab: Lab, mirrored: Mirrored) -> None:
     """The one that every node asks first; of two images one was pulled before, one is new."""
     first, second = list(lab.hosts)[1:]
-    image = mirrored.registry.push("team/app:2")
+    image = mirrored.registry.push("team/app:2").tagged
     lab.ssh(lab.control_plane, "systemctl stop sealer-mirror")
     try:
-        assert run_pod(lab, "known", mirrored.image, lab.control_plane) == "here\n"
+        assert run_pod(lab, "known", mirrored.image.tagged, lab.control_plane) == "here\n"
         assert run_pod(lab, "new", image, second) == "here\n"
         assert run_pod(lab, "newer", image, first) == "here\n"
     finally:

@@ -104,7 +104,7 @@ def test_no_request_fails_while_certificate_and_configuration_change(lab: Lab, w
     try:
         run = lab.play("registry", variables={"registry_names": ["more.example.com"], "registry_workers": 3})
     finally:
-        lab.ssh(lab.control_plane, f"rm {flag}")
+        lab.ssh(lab.control_plane, f"rm {flag} /run/pull.py")
         client.join()
     assert run.status == 0, run.text
     pulls = json.loads(told[0])
