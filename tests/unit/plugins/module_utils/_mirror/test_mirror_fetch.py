@@ -264,13 +264,13 @@ def test_a_wrong_size_is_a_lie_as_well(layout: Layout, size: int) -> None:
 
 
 def test_of_a_mixture_the_last_is_suspected(layout: Layout) -> None:
-    """Whoever lied: the next attempts find the one that does not."""
+    """Whoever lied: nobody is given a mixture, and the next attempts find the one that does not."""
     for name, first, second in (("first", WRONG, DATA), ("second", DATA, WRONG)):
         store = Layout.open(f"{layout.path}-{name}", create=True)
         one = FakeLink(Turn(first, cut=3000), Turn(first), name="one")
         two = FakeLink(Turn(second), name="two")
         outcomes = [_outcome(service(store, one, two)) for _try in range(3)]
-        assert outcomes[0] is None and outcomes[-1] == DATA
+        assert set(outcomes) <= {None, DATA} and outcomes[-1] == DATA
         assert store.verify() == []
 
 
