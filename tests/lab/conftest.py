@@ -5,6 +5,7 @@
 """One lab and one cluster for all tests of a run; SEALER_LAB_KEEP=1 leaves the lab for a look around.
 
 Files run by their names: hosts are bare in test_bare; test_cluster and test_mirror use the cluster, test_reset ends it.
+Tests without this lab come first: two clusters at once are too much for one machine.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ EOF
 runc run --detach foreign < /dev/null > /dev/null 2>&1
 systemd-run --quiet --unit=foreign.service sleep infinity
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever has hosts of its own is done with them before the lab is made."""
+    items.sort(key=lambda item: "lab" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

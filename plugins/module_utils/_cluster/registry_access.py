@@ -29,7 +29,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import 
 
 __all__ = ["Answer", "Registry"]
 
-_TRY_SECONDS = 60
+_CONNECT_SECONDS = 15
+_READ_SECONDS = 60
 _TOKEN_LIMIT = 1024 * 1024
 _REDIRECTS = 5
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
@@ -62,11 +63,13 @@ def _request(parts: SplitResult, headers: _Headers, context: t.Optional[ssl.SSLC
     """A request of its own connection; without a context there is no TLS."""
     host = parts.hostname or ""
     connection = (
-        http.client.HTTPConnection(host, parts.port, timeout=_TRY_SECONDS)
+        http.client.HTTPConnection(host, parts.port, timeout=_CONNECT_SECONDS)
         if context is None
-        else http.client.HTTPSConnection(host, parts.port, timeout=_TRY_SECONDS, context=context)
+        else http.client.HTTPSConnection(host, parts.port, timeout=_CONNECT_SECONDS, context=context)
     )
     try:
+        connection.connect()
+        connection.sock.settimeout(_READ_SECONDS)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", target, headers={**headers, "Connection": "close", "User-Agent": _AGENT})
         return connection.getresponse()
