@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import typing as t
 
 import pytest
@@ -151,13 +152,16 @@ def test_a_login_does_not_follow_to_another_host(site: Site, kind: str) -> None:
     assert shown(elsewhere) == [None]
 
 
-def test_who_is_asked_for_a_login_by_another_host_gives_none(site: Site) -> None:
-    registry, elsewhere = site.registry("basic"), site.registry("basic")
+@pytest.mark.parametrize("kind", ["basic", "bearer"])
+def test_another_host_that_asks_for_a_login_gets_none(site: Site, kind: str) -> None:
+    registry, elsewhere = site.registry("basic"), site.registry(kind)
     blob = f"/v2/{REPOSITORY}/blobs/{Digest.of(LAYER)}"
-    registry.fail("GET", blob, redirect=f"{elsewhere.url}{blob}")
+    registry.fail("GET", blob, times=-1, redirect=f"{elsewhere.url}{blob}")
     with pytest.raises(SealerError, match="401"):
         fetch(registry, source(site.host(registry)))
-    assert shown(elsewhere) == [None]
+    assert set(shown(elsewhere)) == {None}
+    if isinstance(elsewhere.auth, TokenServer):
+        assert elsewhere.auth.seen == []
 
 
 def test_a_login_is_not_shown_to_whoever_is_sent_back(site: Site) -> None:
@@ -193,6 +197,7 @@ def test_redirects_come_to_an_end(site: Site) -> None:
     registry.fail("GET", "/blobs/", times=99, redirect="/v2/x/blobs/y")
     with pytest.raises(SealerError, match="more than 5 redirects"):
         fetch(registry, source(site.host(registry)))
+    assert len(registry.requests("GET", "/blobs/")) == 6
 
 
 @pytest.mark.parametrize("kind", ["basic", "bearer"])
@@ -217,6 +222,20 @@ def test_another_host_may_be_vouched_for_by_the_same_authority_only_for_its_name
     wrong = site.registry("basic", tls=site.certificates.server_context(other=True))
     with pytest.raises(SealerError, match="its certificate is not trusted"):
         fetch(wrong, source(site.host(wrong)))
+
+
+def test_authorities_of_the_host_are_for_where_a_registry_sends_to(
+    site: Site, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = Certificates.make(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(others.ca))
+    registry, elsewhere = site.registry(), site.registry(tls=others.server_context())
+    blob = f"/v2/{REPOSITORY}/blobs/{Digest.of(LAYER)}"
+    registry.fail("GET", blob, redirect=f"{elsewhere.url}{blob}")
+    assert fetch(registry, source(site.host(registry))) == LAYER
+    assert fetch(elsewhere, source(site.host(elsewhere, ca_path=None))) == LAYER
+    with pytest.raises(SealerError, match="its certificate is not trusted"):
+        fetch(elsewhere, source(site.host(elsewhere)))
 
 
 @pytest.mark.parametrize("given", [{"ca_path": "/absent/ca.crt"}, {"ca_path": None, "ca_certificate": "none"}])
