@@ -201,6 +201,18 @@ def test_tls_settings(certificates: Certificates) -> None:
     assert tls_context(config).minimum_version == ssl.TLSVersion.TLSv1_2
 
 
+@pytest.mark.parametrize("preferred", ["AES128-GCM-SHA256", "AES256-GCM-SHA384"])
+def test_clients_choose_the_cipher(mirror: RunningMirror, certificates: Certificates, preferred: str) -> None:
+    context = ssl.create_default_context(cafile=str(certificates.ca))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    names = [f"ECDHE-{key}-{preferred}" for key in ("ECDSA", "RSA")]
+    context.set_ciphers(":".join([*names, "ECDHE+AESGCM"]))
+    with socket.create_connection(("127.0.0.1", int(mirror.port)), 60) as plain:
+        with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+            chosen = client.cipher()
+    assert chosen is not None and chosen[0] in names
+
+
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion")
 def test_old_tls_is_refused(mirror: RunningMirror) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
