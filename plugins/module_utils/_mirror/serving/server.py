@@ -37,7 +37,7 @@ GUNICORN_IMPORT_ERROR: t.Optional[str] = None
 
 GRACEFUL_SECONDS = 30
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-"""For TLS 1.2. Which one is the client's choice: it knows what its processor is fast at."""
+"""For TLS 1.2. Which one, and which of TLS 1.3, is the client's choice: it knows what its processor is fast at."""
 BACKLOG = 4096
 
 try:
@@ -105,7 +105,6 @@ def tls_context(config: Config) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    # All of them are strong; clients know best which one their processor is quick at.
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
