@@ -16,6 +16,7 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 
 PIECE = 256 * 1024
+LARGEST_PIECE = 1024 * 1024
 GROWING_PIECE = 128 * 1024
 
 _END = memoryview(b"")
@@ -57,7 +58,10 @@ class Pieces(t.Protocol):
 
 
 class FileFeed:
-    """A part of a file, read into a buffer that each thread has one of: a client that waits holds no memory."""
+    """A part of a file, read into a buffer that each thread has one of: a client that waits holds no memory.
+
+    Pieces become larger for a client that takes them at once; of one that does not, each is read several times.
+    """
 
     _buffers = threading.local()
 
@@ -65,12 +69,15 @@ class FileFeed:
         self._descriptor = descriptor
         self._offset = start
         self._left = length
+        self._piece = PIECE
+        self._reads = 0
 
     def peek(self) -> t.Optional[memoryview]:
         """The next piece, read again each time: TLS wants the same bytes again after a socket was full."""
         if not self._left:
             return _END
-        view = self._buffer()[: min(PIECE, self._left)]
+        self._reads += 1
+        view = self._buffer()[: min(self._piece, self._left)]
         count = os.preadv(self._descriptor, [view], self._offset)
         if count < len(view):
             raise MirrorError("a blob became shorter while it was read", why=f"{self._left - count} bytes are missing")
@@ -78,6 +85,9 @@ class FileFeed:
 
     def advance(self, count: int) -> None:
         """So many bytes went out."""
+        at_once = self._reads == 1 and count == self._piece
+        self._piece = min(2 * self._piece, LARGEST_PIECE) if at_once else PIECE
+        self._reads = 0
         self._offset += count
         self._left -= count
 
@@ -88,7 +98,7 @@ class FileFeed:
     def _buffer(self) -> memoryview:
         held = getattr(self._buffers, "held", None)
         if held is None:
-            held = self._buffers.held = memoryview(bytearray(PIECE))
+            held = self._buffers.held = memoryview(bytearray(LARGEST_PIECE))
         return t.cast(memoryview, held)
 
 

@@ -207,9 +207,9 @@ def test_clients_choose_the_cipher(mirror: RunningMirror, certificates: Certific
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     names = [f"ECDHE-{key}-{preferred}" for key in ("ECDSA", "RSA")]
     context.set_ciphers(":".join([*names, "ECDHE+AESGCM"]))
-    with socket.create_connection(("127.0.0.1", int(mirror.port)), 60) as plain:
-        with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
-            chosen = client.cipher()
+    plain = socket.create_connection(("127.0.0.1", int(mirror.port)), 60)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        chosen = client.cipher()
     assert chosen is not None and chosen[0] in names
 
 
