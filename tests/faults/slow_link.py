@@ -52,6 +52,9 @@ class _Relay(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         # a client that is killed ends its connection in the middle
         with contextlib.suppress(ConnectionError), socket.create_connection(self.server.target) as upstream:
+            # a link passes on what it has, however little
+            for side in (self.request, upstream):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._ask, args=(upstream,), daemon=True).start()
             for data in iter(lambda: upstream.recv(CHUNK), b""):
                 self.server.carry(len(data))

@@ -28,24 +28,25 @@ def descriptor(tmp_path: pathlib.Path) -> t.Iterator[int]:
     os.close(opened)
 
 
+def seen(feed: FileFeed) -> bytes:
+    """What it shows."""
+    view = feed.peek()
+    assert view is not None
+    return bytes(view)
+
+
 def sizes(feed: FileFeed, blocks: t.Collection[int] = (), takes: t.Mapping[int, int] | None = None) -> t.List[int]:
     """How long each piece is. The client lets us wait before it takes some of them, and takes less of others."""
-    seen, got = [], bytearray()
-    while True:
-        view = feed.peek()
-        assert view is not None
-        if not view:
-            break
-        if len(seen) in blocks:
-            before = bytes(view)
-            view = feed.peek()
-            assert view == before
-        count = (takes or {}).get(len(seen), len(view))
-        seen.append(len(view) // K)
-        got += view[:count]
+    lengths: t.List[int] = []
+    got = bytearray()
+    for piece in iter(lambda: seen(feed), b""):
+        assert len(lengths) not in blocks or seen(feed) == piece
+        count = (takes or {}).get(len(lengths), len(piece))
+        lengths.append(len(piece) // K)
+        got += piece[:count]
         feed.advance(count)
     assert got == CONTENT
-    return seen
+    return lengths
 
 
 def test_pieces_become_larger(descriptor: int) -> None:
@@ -63,9 +64,9 @@ def test_who_takes_a_part_is_given_less(descriptor: int) -> None:
 
 def test_a_part_of_a_file(descriptor: int) -> None:
     feed = FileFeed(descriptor, 5, 10)
-    assert feed.peek() == CONTENT[5:15]
+    assert seen(feed) == CONTENT[5:15]
     feed.advance(10)
-    assert feed.peek() == b""
+    assert not seen(feed)
 
 
 def test_a_file_that_became_shorter(descriptor: int, tmp_path: pathlib.Path) -> None:
