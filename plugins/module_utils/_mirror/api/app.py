@@ -175,22 +175,19 @@ class Application:
         return json_reply(HTTPStatus.OK, {}, told)
 
     def _health(self, _environ: Environ) -> Reply:
-        try:
-            sources = [source.status() for source in self._sources]
-        except (SealerError, OSError) as error:
-            self._log.error("not healthy: %s", error)
-            return json_reply(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "why": "content cannot be read"})
-        return json_reply(HTTPStatus.OK, {"status": "ok", "sources": sources})
+        return self._state("healthy", self._sources, lambda told: {"status": "ok", "sources": told})
 
     def _ready(self, _environ: Environ) -> Reply:
         """Whether the first source, the store, can serve; upstreams that are away make no mirror unready."""
+        return self._state("ready", self._sources[:1], lambda _told: {"status": "ready"})
+
+    def _state(self, word: str, sources: t.Sequence[Source], answer: t.Callable[[t.List[t.Any]], t.Any]) -> Reply:
         try:
-            for source in self._sources[:1]:
-                source.status()
+            told = [source.status() for source in sources]
         except (SealerError, OSError) as error:
-            self._log.error("not ready: %s", error)
+            self._log.error("not %s: %s", word, error)
             return json_reply(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "why": "content cannot be read"})
-        return json_reply(HTTPStatus.OK, {"status": "ready"})
+        return json_reply(HTTPStatus.OK, answer(told))
 
     def _metrics(self, _environ: Environ) -> Reply:
         text = self._counts.text()
