@@ -21,8 +21,15 @@ if [ "$code" = 0 ]; then
     echo "==> $name: passed in $took$(sed -nE 's/^=*([0-9]+ passed[^=]*).*/: \1/p' "$log" | tail -n 1)"
     exit 0
 fi
-sed -E '/FAILED - RETRYING/d' "$log" | tail -n 60 | cut -c 1-1000
-echo "==> what failed"
-grep -E '^(fatal: |FAILED |ERROR |error: |E   )' "$log" | grep -v 'FAILED - RETRYING' | tail -n 30 | cut -c 1-1000 || true
+sed -E '/FAILED - RETRYING/d' "$log" | tail -n 40 | cut -c 1-1000
+echo "==> what failed, the last of it last"
+# What a target expected to fail is followed by a line that says so.
+awk '
+    /FAILED - RETRYING/ { next }
+    /^\.\.\.ignoring/ { pending = 0; next }
+    /^(TASK|PLAY|RUNNING HANDLER) / { for (i = 0; i < pending; i++) print held[i]; pending = 0; task = $0; next }
+    /^(fatal|failed): / { if (!pending) held[pending++] = task; held[pending++] = $0; next }
+    /^(FAILED |ERROR |ERROR: |FATAL: |error: |E   )/ { print }
+' "$log" | tail -n 15 | cut -c 1-2000
 echo "==> $name: failed after $took with exit code $code"
 exit "$code"

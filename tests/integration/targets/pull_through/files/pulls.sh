@@ -23,7 +23,7 @@ fail() {
 show_containerd() {
     local ctr=("$programs/ctr" --address "$work/containerd.sock")
     "${ctr[@]}" images pull --hosts-dir "$TEST_DIR/hosts" --snapshotter overlayfs --platform "linux/$2" "$1" >"$3.log" 2>&1 || fail
-    "${ctr[@]}" images export --skip-manifest-json --platform "linux/$2" "$3.tar" "$1" >>"$3.log" 2>&1 || fail
+    "${ctr[@]}" images export "${export[@]}" --skip-manifest-json --platform "linux/$2" "$3.tar" "$1" >>"$3.log" 2>&1 || fail
     skopeo --override-arch "$2" copy --quiet "oci-archive:$3.tar" "dir:$3" >>"$3.log" 2>&1 || fail
     text_of_layer "$3"
 }
@@ -65,8 +65,9 @@ END
 show=show_$client first=first.example second=second.example:5443 first_long=$WIDE second_long=$WIDE
 case $client in
     containerd-1.6 | containerd-2)
-        show=show_containerd programs=$TEST_DIR/containerd/usr/bin first_long=$LONGEST second_long=$LONGEST
-        [ "$client" = containerd-1.6 ] || programs=$CONTAINERD_2
+        show=show_containerd programs=$TEST_DIR/containerd/usr/bin export=() first_long=$LONGEST second_long=$LONGEST
+        # Else containerd 2 exports by a stream, and ctr may end before the end of it is written.
+        [ "$client" = containerd-1.6 ] || programs=$CONTAINERD_2 export=(--local)
         "$programs/containerd" --version | grep -qE " v?${client#containerd-}\." || { echo "$programs/containerd is another version" >&2; exit 1; }
         start_containerd
         ;;
