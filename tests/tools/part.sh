@@ -25,11 +25,13 @@ sed -E '/FAILED - RETRYING/d' "$log" | tail -n 40 | cut -c 1-1000
 echo "==> what failed, the last of it last"
 # What a target expected to fail is followed by a line that says so.
 awk '
+    function tell() { for (i = 0; i < pending; i++) print held[i]; pending = 0 }
     /FAILED - RETRYING/ { next }
     /^\.\.\.ignoring/ { pending = 0; next }
-    /^(TASK|PLAY|RUNNING HANDLER) / { for (i = 0; i < pending; i++) print held[i]; pending = 0; task = $0; next }
+    /^(TASK|PLAY|RUNNING HANDLER) / { tell(); task = $0; next }
     /^(fatal|failed): / { if (!pending) held[pending++] = task; held[pending++] = $0; next }
-    /^(FAILED |ERROR |ERROR: |FATAL: |error: |E   )/ { print }
+    /^(FAILED |ERROR |ERROR: |FATAL: |error: |E   )/ { tell(); print }
+    END { tell() }
 ' "$log" | tail -n 15 | cut -c 1-2000
 echo "==> $name: failed after $took with exit code $code"
 exit "$code"
