@@ -38,6 +38,13 @@ class LayerCache:
             return None
 
     def put(self, key: str, layer: Layer) -> None:
+        """Remember what a key gave.
+
+        What is known already stays untouched: a kill while it is written again would leave a part of it that no
+        later build, which finds the whole of it, writes over.
+        """
+        if self.get(key) == layer:
+            return
         value = {"digest": str(layer.digest), "size": layer.size, "diffID": str(layer.diff_id)}
         try:
             os.makedirs(self._directory, exist_ok=True)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import os
@@ -13,6 +14,7 @@ import pathlib
 import socket
 import subprocess
 import typing as t
+from unittest import mock
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._build.cache import LayerCache
@@ -242,6 +244,17 @@ def test_a_kill_while_the_cache_is_written_leaves_nothing_behind(tmp_path: pathl
     cache.put("key", layer)
     assert os.listdir(tmp_path / "cache" / "layers") == ["key"]
     assert cache.get("key") == layer
+
+
+def test_what_the_cache_knows_is_not_written_again(tmp_path: pathlib.Path) -> None:
+    cache = LayerCache(str(tmp_path))
+    layer = write_layer([Entry("a", "directory", 0o755)], 0, len)
+    cache.put("key", layer)
+    with mock.patch("os.replace") as replace:
+        cache.put("key", layer)
+    replace.assert_not_called()
+    cache.put("key", dataclasses.replace(layer, size=layer.size + 1))
+    assert cache.get("key") != layer
 
 
 def test_the_cache_survives_damage(tmp_path: pathlib.Path) -> None:
