@@ -187,7 +187,7 @@ def test_a_new_certificate_and_a_new_program_while_clients_pull(
         puller.more(3)
         puller.end()
     assert service.serial() != first
-    assert "the new program" in service.running.log
+    assert service.running.wait_for(re.compile("the new program")) is not None
     assert service.running.process.pid == pid and service.running.process.poll() is None
     service.reload()
 
@@ -203,6 +203,7 @@ def test_what_is_broken_is_not_taken(service: Service, tmp_path: pathlib.Path) -
         service.reload()
         path.write_bytes(saved)
     assert service.children() == before
+    assert service.running.wait_for(re.compile("(?s)(not reloaded.*){3}")) is not None
     assert service.running.log.count("not reloaded") == 3
     for puller in pullers:
         puller.more(1)
