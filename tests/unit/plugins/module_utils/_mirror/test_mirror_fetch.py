@@ -377,9 +377,15 @@ def test_too_much_of_a_leftover_is_thrown_away(layout: Layout) -> None:
 
 def test_wrong_bytes_of_a_leftover_cost_one_attempt_and_nobodys_name(layout: Layout) -> None:
     write_part(layout, WRONG[:4000], Note(10_000, "up"))
-    link, other = FakeLink(Turn(DATA)), FakeLink(Turn(DATA), name="other")
+    rest = threading.Event()
+    link, other = FakeLink(Turn(DATA, stops={4000: rest})), FakeLink(Turn(DATA), name="other")
     fetches = service(layout, link, other)
-    assert _outcome(fetches) is None
+    content = fetches.blob(asked_for(DATA))
+    assert content is not None
+    rest.set()
+    with pytest.raises(MirrorError):
+        read_all(content)
+    content.close()
     settle(fetches)
     assert pull(fetches, DATA) == DATA
     assert link.offsets == [4000] and other.offsets == [0]
