@@ -81,6 +81,7 @@ class Loop:
         self._poll = select.epoll()
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._accepting = self._draining = False
+        self._gate = threading.Lock()
         self._events: t.Deque[int] = deque()
         self._connections: t.Set[Connection] = set()
         self._armed: t.Dict[int, Connection] = {}
@@ -161,7 +162,7 @@ class Loop:
             self._sweep(now)
         if self._parked:
             self._resume(now)
-        if not self._accepting and not self._draining and now >= self._listen_at:
+        if not self._accepting and now >= self._listen_at:
             self._listen()
         found = self._poll.poll(self._patience(now))
         self._events.extend([descriptor for descriptor, _event in found])
@@ -230,15 +231,18 @@ class Loop:
             self._share.tell(len(self._connections))
 
     def _listen(self) -> None:
-        self._accepting = True
-        for descriptor in self._listeners:
-            self._poll.register(descriptor, select.EPOLLIN)
+        with self._gate:
+            if not self._draining:
+                self._accepting = True
+                for descriptor in self._listeners:
+                    self._poll.register(descriptor, select.EPOLLIN)
 
     def _stop_listening(self) -> None:
-        if self._accepting:
-            self._accepting = False
-            for descriptor in self._listeners:
-                self._poll.unregister(descriptor)
+        with self._gate:
+            if self._accepting:
+                self._accepting = False
+                for descriptor in self._listeners:
+                    self._poll.unregister(descriptor)
 
     def _pause(self, seconds: float) -> None:
         """Let new clients wait, or others take them."""

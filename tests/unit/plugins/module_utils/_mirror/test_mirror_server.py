@@ -460,3 +460,37 @@ def test_the_end_waits_for_what_runs(host: Host) -> None:
         assert not ending.is_alive()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", served.port), 5)
+
+
+class SlowPoll:
+    """An epoll that listens only after somebody has tried to stop that, if anybody can meanwhile."""
+
+    def __init__(self, poll: t.Any) -> None:
+        self._poll = poll
+        self.begun, self.stopped = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._poll, name)
+
+    def register(self, descriptor: int, mask: int) -> None:
+        self.begun.set()
+        self.stopped.wait(0.5)
+        self._poll.register(descriptor, mask)
+
+    def unregister(self, descriptor: int) -> None:
+        self.stopped.set()
+        self._poll.unregister(descriptor)
+
+
+def test_the_end_comes_while_it_begins_to_listen_again() -> None:
+    made = Host()
+    ending, poll = made.loop, SlowPoll(made.loop._poll)
+    ending._pause(LIMIT)
+    ending._poll = t.cast(t.Any, poll)
+    again = threading.Thread(target=ending._listen)
+    again.start()
+    assert poll.begun.wait(LIMIT)
+    made.close()
+    again.join(LIMIT)
+    ending._listen()
+    assert not ending._accepting
