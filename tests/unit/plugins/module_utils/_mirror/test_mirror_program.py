@@ -315,4 +315,5 @@ def test_graceful_end(
     assert running.wait_for(re.compile("Handling signal: term"))
     assert hashlib.sha256(first + answer.read()).hexdigest() == layer.hex
     connection.close()
-    assert running.close() == 0
+    assert running.process.wait(60) == 0
+    running.close()
