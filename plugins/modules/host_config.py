@@ -86,6 +86,22 @@ options:
     description: A group that may read the O(secrets), by name.
     type: str
     version_added: 0.2.0
+  blocks:
+    description:
+      - Lines in files of others, as C(/etc/hosts), between two comments that tell whose they are. The rest is left.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.2.0
+    suboptions:
+      path:
+        description: Where.
+        type: str
+        required: true
+      content:
+        description: Whole lines without comments.
+        type: str
+        required: true
   links:
     description: Symbolic links. Something else in their place is kept in the journal.
     type: list
@@ -286,6 +302,7 @@ ARGUMENT_SPEC: Json = {
     "files": _list_of(_FILE),
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "secrets_group": {"type": "str", "no_log": False},
+    "blocks": _list_of({**_PLACE, "content": {"type": "str", "required": True}}),
     "links": _list_of({**_PLACE, "target": {"type": "str", "required": True}}),
     "directories": _list_of({**_PLACE, "mode": {"type": "str"}}),
     "state_directories": _list_of(_DIRECTORY),

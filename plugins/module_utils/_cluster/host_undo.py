@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
     host_accounts,
+    host_blocks,
     host_files,
     host_sysctl,
     links,
@@ -181,6 +182,7 @@ _UNDO: t.Dict[str, Undo] = {
     "state": _undo_state,
     "sysctl": _undo_sysctl,
     "module": _undo_module,
+    host_blocks.BLOCK: host_blocks.undo_block,
     host_accounts.USER: host_accounts.undo_user,
     host_accounts.OWNED: host_accounts.undo_owned,
 }

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_items
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_blocks import BlockItem
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import KEPT_BYTES
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_sysctl import plain
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit
@@ -42,6 +43,7 @@ def wanted_items(owner: str, params: Json) -> t.List[host_items.Item]:
     items += [host_items.OwnedItem(path, _user(user)) for path, user in given]
     items += [_file(item) for item in params["files"]]
     items += [_secret(path, content, params["secrets_group"]) for path, content in sorted(params["secrets"].items())]
+    items += [_block(owner, item) for item in params["blocks"]]
     items += [host_items.LinkItem(_path(item["path"]), str(item["target"])) for item in params["links"]]
     sysctls = {name: _value(name, value) for name, value in sorted(params["sysctls"].items())}
     items += [host_items.SysctlItem(name, value) for name, value in sysctls.items()]
@@ -82,6 +84,15 @@ def _file(item: Json) -> host_items.FileItem:
         )
     group = _user(item["group"]) if item["group"] else ""
     return host_items.FileItem(path, content, _mode(item), bool(item["sensitive"]), group)
+
+
+def _block(owner: str, item: Json) -> BlockItem:
+    content = item["content"]
+    if not content.endswith("\n") or any(line.startswith("#") for line in content.splitlines()):
+        raise ClusterError(
+            "lines for a file have to be whole lines, none of which is a comment", where=str(item["path"]), why=content
+        )
+    return BlockItem.of(_path(item["path"]), owner, content)
 
 
 def _secret(path: str, content: t.Any, group: t.Optional[str]) -> host_items.FileItem:

@@ -25,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 NOTHING: dict[str, t.Any] = {
     "users": [],
     "files": [],
+    "blocks": [],
     "links": [],
     "secrets": {},
     "secrets_group": None,
