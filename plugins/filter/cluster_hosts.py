@@ -20,8 +20,9 @@ description:
   - Knows the group names of this collection, of kubespray, of k3s-ansible and of sealer, and lists each host once,
     in the order of the inventory.
   - Where the variables C(sealer_control_plane_group), C(sealer_worker_group) and C(sealer_registry_group) are set, they
-    name the groups instead. In C(hosts) of a play Ansible knows extra variables and those of the play only, not those
-    of the inventory, so give them with C(-e).
+    name the groups instead.
+  - In C(hosts) of a play, and on hosts that are not in the inventory, the variables of all hosts are looked at, which
+    have to agree. Where one inventory has several clusters, say with C(-e) which one is meant.
   - A host that is a control plane is never a worker as well.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -98,6 +99,27 @@ def cluster_hosts(groups: Groups, kind: str, names: Names) -> list[str]:
     return list(dict.fromkeys([*control_planes, *workers, *(registries if kind == "all" else [])]))
 
 
+def _agreed(groups: Groups, hostvars: t.Mapping[str, t.Mapping[str, t.Any]], variable: str) -> str:
+    """The one value that hosts of the inventory have; nothing when none has any."""
+    found = sorted({str(hostvars[host].get(variable) or "") for host in groups.get("all") or ()} - {""})
+    if len(found) > 1:
+        raise AnsibleFilterError(
+            f"cluster_hosts: hosts of the inventory have different values of {variable}: {', '.join(found)}."
+            f" Say which cluster is meant: -e {variable}={found[0]}"
+        )
+    return found[0] if found else ""
+
+
+def _name(context: Context, groups: Groups, variable: str) -> str:
+    """The group that a variable names, as seen from a host, or from a play that has none yet."""
+    value = context.resolve_or_missing(variable)
+    if isinstance(value, str):
+        return value
+    hostvars, here = context.resolve_or_missing("hostvars"), context.resolve_or_missing("inventory_hostname")
+    outside = isinstance(hostvars, t.Mapping) and here not in (groups.get("all") or ())
+    return _agreed(groups, hostvars, variable) if outside else ""
+
+
 @pass_context
 def _filter(context: Context, groups: Groups, kind: str, group_name: str | None = None) -> list[str]:
     if not isinstance(groups, t.Mapping):
@@ -106,10 +128,10 @@ def _filter(context: Context, groups: Groups, kind: str, group_name: str | None 
         raise AnsibleFilterError(f"cluster_hosts knows no kind {kind!r}; there are {', '.join(KINDS)}")
     if group_name and kind not in GROUPS:
         raise AnsibleFilterError(f"cluster_hosts: a group name does not go with kind {kind!r}")
-    names = {one: context.resolve_or_missing(f"sealer_{one}_group") for one in GROUPS}
+    names = {one: _name(context, groups, f"sealer_{one}_group") for one in GROUPS}
     if group_name:
         names[kind] = group_name
-    return cluster_hosts(groups, kind, {one: name for one, name in names.items() if isinstance(name, str)})
+    return cluster_hosts(groups, kind, names)
 
 
 class FilterModule:

@@ -76,6 +76,20 @@ def test_groups_that_variables_name(kind: str, expected: str) -> None:
     assert asked(f"'{kind}'", groups=groups, **names) == expected
 
 
+INVENTORY = {"all": ["b1", "e1", "x"], "bosses": ["b1"], "edge": ["e1"], "kube_control_plane": ["x"]}
+
+
+def test_groups_that_variables_of_the_inventory_name() -> None:
+    hostvars: t.Dict[str, t.Dict[str, str]] = {"b1": {"sealer_control_plane_group": "bosses"}, "e1": {}, "x": {}}
+    assert asked("'control_plane'", groups=INVENTORY, hostvars=hostvars) == "b1"
+    assert asked("'control_plane'", groups=INVENTORY, hostvars=hostvars, inventory_hostname="localhost") == "b1"
+    assert asked("'control_plane'", groups=INVENTORY, hostvars=hostvars, inventory_hostname="x") == "x"
+    hostvars["e1"]["sealer_control_plane_group"] = "edge"
+    with pytest.raises(AnsibleFilterError, match="-e sealer_control_plane_group=bosses"):
+        asked("'control_plane'", groups=INVENTORY, hostvars=hostvars)
+    assert asked("'control_plane'", groups=INVENTORY, hostvars=hostvars, sealer_control_plane_group="edge") == "e1"
+
+
 @pytest.mark.parametrize("question", ["'workers'", "'cluster', 'edge'"])
 def test_wrong_questions(question: str) -> None:
     with pytest.raises(AnsibleFilterError):
