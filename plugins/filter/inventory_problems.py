@@ -15,7 +15,9 @@ name: inventory_problems
 short_description: Problems of a cluster that can be seen in the inventory alone
 version_added: 0.1.0
 description:
-  - Names hosts that share an address, groups that are named but do not exist, and the absence of hosts.
+  - Names hosts that share an address, groups that are named but do not exist, the absence of hosts, and hosts that are
+    both kinds of node in groups that mean one kind each. C(kube_control_plane) and C(kube_node), and groups named by
+    variables, may share hosts; these are control planes that run workloads.
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hosts, hostvars, named_groups
@@ -54,6 +56,8 @@ _value:
   sample: ["w1 and w2 have the same address 10.0.0.12. Give each host its own ansible_host or sealer_node_address"]
 """
 
+# In these projects a host of the first group is none of the second, whatever workloads it may run.
+_APART = (("server", "agent"), ("masters", "nodes"), ("master", "node"))
 _ADDRESSES = ("sealer_node_address", "ansible_host")
 
 
@@ -73,6 +77,12 @@ def inventory_problems(
     ]
     if not hosts:
         problems.append("The inventory names no host of a cluster. Put one into the group kube_control_plane")
+    for one, other in _APART:
+        both = [host for host in groups.get(one) or () if host in hosts and host in (groups.get(other) or ())]
+        if both:
+            problems.append(
+                f"{' and '.join(both)}: in the groups {one} and {other} at once. Leave each host in one of them"
+            )
     sharing: dict[str, list[str]] = {}
     for host in hosts:
         found = next((hostvars[host][key] for key in _ADDRESSES if hostvars[host].get(key)), host)

@@ -13,6 +13,7 @@ short_description: Take a node out of a cluster's API
 version_added: 0.1.0
 description:
   - Runs on a control plane and deletes the Node object of a host that is no member any more, with its Lease.
+  - A member of etcd that the host left behind and that does not answer any more is removed as well.
   - Does not touch the host itself. M(sealer.cluster.node_reset) does.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -59,6 +60,7 @@ name:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
@@ -73,14 +75,20 @@ def main() -> None:
         supports_check_mode=True,
     )
     name = module.params["name"]
-    kubectl = Kubectl(module_runner(module), module.params["kubeconfig"], module.tmpdir)
+    run = module_runner(module)
+    kubectl, etcd = Kubectl(run, module.params["kubeconfig"], module.tmpdir), Etcd(run)
     try:
-        found = kubectl.get("node", name) is not None
-        if found and not module.check_mode:
-            kubectl.text("delete", "node", name, "--ignore-not-found", "--timeout=60s")
+        node = kubectl.get("node", name) is not None
+        members = etcd.left_by(name) if etcd.stacked else []
+        if not module.check_mode:
+            for member in members:
+                etcd.remove(member)
+            if node:
+                kubectl.text("delete", "node", name, "--ignore-not-found", "--timeout=60s")
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=found, name=name, diff={"before": f"node {name}\n" if found else "", "after": ""})
+    before = [f"member {member.called} of etcd\n" for member in members] + ([f"node {name}\n"] if node else [])
+    module.exit_json(changed=bool(before), name=name, diff={"before": "".join(before), "after": ""})
 
 
 if __name__ == "__main__":

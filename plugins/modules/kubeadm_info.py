@@ -15,6 +15,7 @@ description:
   - Runs on a control plane and returns the recorded state, the members as the API server knows them, and when
     certificates expire.
   - On a host without a cluster, RV(cluster.exists) is false.
+  - A host is a node for RV(joined) when it became one whole; an attempt that was cut off does not count.
 author:
   - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
@@ -40,6 +41,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+joined:
+  description: Whether this host is a node that this collection made, from beginning to end.
+  returned: success
+  type: bool
+  sample: true
+  version_added: 0.2.0
 cluster:
   description: The cluster.
   returned: success
@@ -105,7 +112,7 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_info
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm, kubeadm_info
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import read_state
@@ -116,16 +123,17 @@ def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     run = module_runner(module)
     try:
-        state = read_state()
-        if state is None:
+        joined, state = kubeadm.is_member(), read_state()
+        if state is None or not joined:
             nothing = kubeadm_info.cluster_of(None, [], [])
-            module.exit_json(changed=False, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
+            module.exit_json(changed=False, joined=joined, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
         nodes = Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes")
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     cluster = kubeadm_info.cluster_of(state, kubeadm_info.members_of(nodes), kubeadm_info.certificates(run))
     module.exit_json(
         changed=False,
+        joined=True,
         cluster=cluster,
         ansible_facts={
             "sealer_kubeconfig_path": ADMIN_KUBECONFIG,

@@ -13,6 +13,8 @@ short_description: Join a host to a cluster with kubeadm
 version_added: 0.1.0
 description:
   - Runs C(kubeadm join) on a host that is not a node yet. When kubeadm fails, what it did is undone.
+  - A host becomes a control plane when O(document) has C(controlPlane). The module then waits until etcd is whole
+    again, and keeps the cluster's record on the host. Join control planes one after the other.
   - The API server is known by the CA certificate of the cluster, which comes with the token, not by a hash that is
     looked up over the network.
 author:
@@ -42,8 +44,18 @@ options:
   token:
     description: Bootstrap token of M(sealer.cluster.kubeadm_token). Not needed on a host that is a node already.
     type: str
+  certificate_key:
+    description: Key of M(sealer.cluster.kubeadm_token) to the certificates that a new control plane needs.
+    type: str
+    version_added: 0.2.0
+  refused:
+    description: Why control planes that were asked gave no credentials; told when the host cannot join without them.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   document:
-    description: kubeadm's JoinConfiguration, complete but for the discovery.
+    description: kubeadm's JoinConfiguration, complete but for the discovery and the certificate key.
     type: dict
     required: true
   cri_socket:
@@ -83,50 +95,88 @@ ansible_facts:
       description: Address and port of the API server.
       type: str
       sample: 10.0.0.11:6443
+    sealer_kubeconfig_path:
+      description: Kubeconfig of the administrator, on a control plane.
+      type: str
+      sample: /etc/kubernetes/admin.conf
+    sealer_cluster_state:
+      description: What is recorded of the cluster, on a control plane.
+      type: dict
+      sample: {name: demo, endpoint: "10.0.0.11:6443"}
 """
+
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_join
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import without_secrets
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import (
     DEFAULT_CRI_SOCKET,
     ResetSettings,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
+ARGUMENT_SPEC: Json = {
+    "name": {"type": "str", "required": True},
+    "endpoint": {"type": "str", "required": True},
+    "ca": {"type": "str", "required": True},
+    "token": {"type": "str", "no_log": True},
+    "certificate_key": {"type": "str", "no_log": True},
+    "refused": {"type": "list", "elements": "str", "default": []},
+    "document": {"type": "dict", "required": True},
+    "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
+}
+
+
+def run_module(module: AnsibleModule) -> Json:
+    """Do it; the result of the module."""
+    params = dict(module.params)
+    request = kubeadm_join.JoinRequest(settings=ResetSettings(cri_socket=params.pop("cri_socket")), **params)
+    joins = kubeadm_join.needs_to_join(request)
+    said = ""
+    if joins and not module.check_mode:
+        said = kubeadm_join.join(module_runner(module), request, module.tmpdir)
+    facts: Json = {"sealer_api_endpoint": request.endpoint} if request.endpoint else {}
+    before, after = "", pretty({"cluster": request.name, "join": without_secrets(request.document)}) if joins else ""
+    changed = joins
+    if request.control_plane and not (joins and module.check_mode):
+        todo = keep_record(module, request)
+        changed = joins or todo.stale
+        facts = {
+            "sealer_kubeconfig_path": ADMIN_KUBECONFIG,
+            "sealer_api_endpoint": todo.after["endpoint"],
+            "sealer_cluster_state": todo.after,
+        }
+        if todo.stale and not joins:
+            before, after = pretty(todo.before) if todo.before else "", pretty(todo.after)
+    diff = {"before": before, "after": after}
+    return {
+        "changed": changed,
+        "diff": diff,
+        "ansible_facts": facts,
+        **({"kubeadm_output": tail(said)} if said else {}),
+    }
+
+
+def keep_record(module: AnsibleModule, request: kubeadm_join.JoinRequest) -> kubeadm_join.Recorded:
+    kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir)
+    todo = kubeadm_join.recorded(request, kubectl)
+    if todo.stale and not module.check_mode:
+        kubeadm_join.keep(kubectl, todo)
+    return todo
+
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "endpoint": {"type": "str", "required": True},
-            "ca": {"type": "str", "required": True},
-            "token": {"type": "str", "no_log": True},
-            "document": {"type": "dict", "required": True},
-            "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
-        },
-        supports_check_mode=True,
-    )
-    params = dict(module.params)
-    settings = ResetSettings(cri_socket=params.pop("cri_socket"))
-    request = kubeadm_join.JoinRequest(settings=settings, **params)
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        changed = kubeadm_join.needs_to_join(request)
-        said = ""
-        if changed and not module.check_mode:
-            said = kubeadm_join.join(module_runner(module), request, module.tmpdir)
+        result: t.Dict[str, t.Any] = run_module(module)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    membership = pretty({"cluster": request.name, "join": without_secrets(request.document)}) if changed else ""
-    module.exit_json(
-        changed=changed,
-        diff={"before": "", "after": membership},
-        ansible_facts={"sealer_api_endpoint": request.endpoint} if request.endpoint else {},
-        **({"kubeadm_output": tail(said)} if said else {}),
-    )
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,10 @@ version_added: 0.1.0
 description:
   - Runs on a control plane. Makes a bootstrap token that soon expires, when one of the hosts named is not a working
     node yet.
+  - For a host that is to become a control plane, with O(control_plane_address), etcd has to be whole. What an earlier
+    attempt of that host left in etcd is removed. Then kubeadm puts the cluster's certificates into a Secret, encrypted
+    with a new key.
+  - With O(state=absent), the token is worth nothing any more, and the certificates are removed.
   - The result holds the token, so register it in a task with C(no_log).
 author:
   - sealer.cluster contributors (@sealerio)
@@ -29,11 +33,26 @@ attributes:
     details:
       - Once all nodes named are ready, no token is made.
 options:
+  state:
+    description: Whether credentials are made or taken back.
+    type: str
+    choices: [present, absent]
+    default: present
+    version_added: 0.2.0
   nodes:
-    description: Names of the nodes that the cluster shall have.
+    description: Names of the nodes that the cluster shall have. May be empty; then only what is no secret is told.
     type: list
     elements: str
-    required: true
+    default: []
+  control_plane_address:
+    description: Address of the one host in O(nodes) that is to become a control plane. Empty for workers.
+    type: str
+    default: ''
+    version_added: 0.2.0
+  token:
+    description: With O(state=absent), the token to take back.
+    type: str
+    version_added: 0.2.0
   ttl:
     description: How long the token is valid, as a duration of Go.
     type: str
@@ -50,33 +69,47 @@ EXAMPLES = r"""
   run_once: true
   no_log: true
   register: credentials
+
+- name: Take them back once the workers are nodes
+  sealer.cluster.kubeadm_token:
+    state: absent
+    token: "{{ credentials.token }}"
+  delegate_to: cp1
+  run_once: true
+  no_log: true
 """
 
 RETURN = r"""
 missing:
   description: Which of the nodes are not there or not ready.
-  returned: success
+  returned: when O(state=present)
   type: list
   elements: str
   sample: [w1]
 token:
   description: The token, or V(none) when no node is missing, and in check mode.
-  returned: success
+  returned: when O(state=present)
   type: str
   sample: abcdef.0123456789abcdef
+certificate_key:
+  description: The key to the certificates that a new control plane needs, or V(none).
+  returned: when O(state=present)
+  type: str
+  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  version_added: 0.2.0
 endpoint:
   description: Address and port of the API server.
-  returned: success
+  returned: when O(state=present)
   type: str
   sample: 10.0.0.11:6443
 ca:
   description: CA certificate of the cluster in PEM form.
-  returned: success
+  returned: when O(state=present)
   type: str
   sample: "-----BEGIN CERTIFICATE-----..."
 ca_hash:
   description: SHA-256 of that certificate.
-  returned: success
+  returned: when O(state=present)
   type: str
   sample: 7f83b1657ff1fc53b92dc18148a1d65dfc2d4b1fa3d677284addd200126d9069
 """
@@ -87,18 +120,29 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_token
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import STATE_PATH, read_state
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 
+ARGUMENT_SPEC: Json = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "nodes": {"type": "list", "elements": "str", "default": []},
+    "control_plane_address": {"type": "str", "default": ""},
+    "token": {"type": "str", "no_log": True},
+    "ttl": {"type": "str", "default": "15m0s"},
+}
 
-def no_cluster_yet(nodes: t.List[str]) -> t.Dict[str, object]:
+
+def no_cluster_yet(nodes: t.List[str]) -> Json:
     """The answer of check mode on a host that is still bare."""
-    return {"missing": sorted(set(nodes)), "token": None, "endpoint": "", "ca": "", "ca_hash": ""}
+    none = {"token": None, "certificate_key": None, "endpoint": "", "ca": "", "ca_hash": ""}
+    return {"missing": sorted(set(nodes)), **none}
 
 
-def credentials(module: AnsibleModule) -> t.Dict[str, object]:
-    nodes = list(module.params["nodes"])
+def credentials(module: AnsibleModule) -> Json:
+    nodes, address = list(module.params["nodes"]), module.params["control_plane_address"]
     if module.check_mode and not os.path.exists(ADMIN_KUBECONFIG):
         return no_cluster_yet(nodes)
     ca = kubeadm_token.certificate_authority()
@@ -111,25 +155,43 @@ def credentials(module: AnsibleModule) -> t.Dict[str, object]:
         )
     run = module_runner(module)
     missing = kubeadm_token.missing_nodes(nodes, Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes"))
-    token = kubeadm_token.create_token(run, module.params["ttl"]) if missing and not module.check_mode else None
+    token = key = None
+    if missing and not module.check_mode:
+        if address:
+            make_room(Etcd(run), missing[0], address)
+            key = kubeadm_token.upload_certificates(run, state["inputs"], module.tmpdir)
+        token = kubeadm_token.create_token(run, module.params["ttl"])
     return {
         "missing": missing,
         "token": token,
+        "certificate_key": key,
         "endpoint": state["endpoint"],
         "ca": ca,
         "ca_hash": kubeadm_token.fingerprint(ca),
     }
 
 
+def make_room(etcd: Etcd, name: str, address: str) -> None:
+    """Remove what an earlier attempt of this host left in etcd; all others have to be well."""
+    if etcd.stacked:
+        for member in etcd.left_by(name, address):
+            etcd.remove(member)
+        etcd.wait()
+
+
+def taken_back(module: AnsibleModule) -> t.List[str]:
+    token = module.params["token"]
+    if not token or module.check_mode:
+        return []
+    return kubeadm_token.revoke(Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir), token)
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "nodes": {"type": "list", "elements": "str", "required": True},
-            "ttl": {"type": "str", "default": "15m0s"},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
+        if module.params["state"] == "absent":
+            removed = "".join(f"secret {name}\n" for name in taken_back(module))
+            module.exit_json(changed=bool(removed), diff={"before": removed, "after": ""})
         found = credentials(module)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))

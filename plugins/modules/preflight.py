@@ -104,6 +104,12 @@ options:
     type: list
     elements: str
     default: []
+  warnings:
+    description: What was found elsewhere and is no hindrance.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   journal:
     description: The file that remembers what this collection made, as in M(sealer.cluster.host_config).
     type: path
@@ -167,6 +173,7 @@ ARGUMENT_SPEC: Json = {
     "service_subnets": {"type": "list", "elements": "str", "default": []},
     "registries": {"type": "list", "elements": "dict", "default": [], "options": _REGISTRY},
     "problems": {"type": "list", "elements": "str", "default": []},
+    "warnings": {"type": "list", "elements": "str", "default": []},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
 }
 
@@ -193,7 +200,7 @@ def main() -> None:
         found = examine(host, journal, wanted(module.params), time.time(), platform.node())
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error), problems=[str(error)])
-    for warning in found.warnings:
+    for warning in module.params["warnings"] + found.warnings:
         module.warn(warning)
     problems = module.params["problems"] + [str(problem) for problem in found.problems]
     if problems:

@@ -67,10 +67,10 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
 
 @dataclasses.dataclass(frozen=True)
 class Lab:
-    """Hosts made by create.yml; the first is the control plane.
+    """Hosts made by create.yml, control planes first.
 
-    name: prefix of the hosts' names; workers: how many besides the control plane; registries: how many hosts, from the
-    first on, are registry hosts (0: the control plane is, without the group); subnet: first three bytes of its
+    name: prefix of the hosts' names; workers, control_planes: how many of each; registries: how many hosts, from the
+    first on, are registry hosts (0: the control planes are, without the group); subnet: first three bytes of its
     network's addresses.
     """
 
@@ -78,6 +78,7 @@ class Lab:
     workers: int = 1
     registries: int = 0
     subnet: str = "10.77.88"
+    control_planes: int = 1
 
     def _make(self, action: str) -> None:
         run = playbook(
@@ -89,6 +90,7 @@ class Lab:
                 {
                     "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                     "lab_name": self.name,
+                    "lab_control_planes": self.control_planes,
                     "lab_workers": self.workers,
                     "lab_registries": self.registries,
                     "lab_state": str(CACHE / "lab"),
@@ -116,7 +118,8 @@ class Lab:
     @property
     def hosts(self) -> dict[str, str]:
         """Name to address."""
-        names = [f"{self.name}-cp1"] + [f"{self.name}-w{number + 1}" for number in range(self.workers)]
+        names = [f"{self.name}-cp{number + 1}" for number in range(self.control_planes)]
+        names += [f"{self.name}-w{number + 1}" for number in range(self.workers)]
         return {name: f"{self.subnet}.{11 + index}" for index, name in enumerate(names)}
 
     @property

@@ -24,7 +24,7 @@ KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
 CA_CERTIFICATE = "/etc/kubernetes/pki/ca.crt"
 _TAIL_LINES = 25
 _TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-_KEY = re.compile(r"(certificate-key\s+)[0-9a-f]{32,}")
+_KEY = re.compile(r"(?<!sha256:)\b[0-9a-f]{64}\b")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _PASSED_CHECK = re.compile(
     r"^[A-Z0-9_]+: (enabled|not set\b|Linux|\d+\.)|^\[preflight\] The system verification failed"
@@ -33,7 +33,7 @@ _PASSED_CHECK = re.compile(
 
 def redacted(text: str) -> str:
     """The same text without bootstrap tokens and certificate keys."""
-    return _KEY.sub(r"\1<redacted>", _TOKEN.sub("<redacted>", text))
+    return _KEY.sub("<redacted>", _TOKEN.sub("<redacted>", text))
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
@@ -49,6 +49,12 @@ def unfinished(found: t.Optional[Json]) -> bool:
 
 def is_node() -> bool:
     return os.path.exists(KUBELET_CONF)
+
+
+def is_member() -> bool:
+    """Whether this collection made the host a node, from beginning to end."""
+    found = record.read_record()
+    return is_node() and found is not None and not unfinished(found)
 
 
 def run_kubeadm(

@@ -82,11 +82,17 @@ def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
     if recorded is None:
         return InitPlan(before={}, after=wanted, initialise=False, record=True)
     _refuse_other_cluster(recorded, wanted)
-    pending = differences(recorded["inputs"], wanted["inputs"])
-    after = dict(wanted, inputs=recorded["inputs"])
+    pending = differences(_common(recorded["inputs"], wanted["inputs"]), _common(wanted["inputs"], recorded["inputs"]))
+    after = dict(wanted, inputs=recorded["inputs"], endpoint=recorded["endpoint"])
     secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
     stale = recorded != after or not cluster_state.secret_carries(secret, after)
     return InitPlan(before=recorded, after=after, initialise=False, record=stale, pending=pending)
+
+
+def _common(inputs: Json, other: Json) -> Json:
+    """The inputs without what is another host's own: the cluster may have been started on that one."""
+    names = {part.get("InitConfiguration", {}).get("nodeRegistration", {}).get("name") for part in (inputs, other)}
+    return inputs if len(names) == 1 else {k: v for k, v in inputs.items() if k != "InitConfiguration"}
 
 
 def _refuse_other_cluster(recorded: Json, wanted: Json) -> None:

@@ -14,9 +14,11 @@ import dataclasses
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import (
     CA_CERTIFICATE,
     is_node,
@@ -28,8 +30,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_to
     discovery_kubeconfig,
     fingerprint,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+# A new member of etcd copies all that the others have before it counts.
+_PATIENCE = 180.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +48,12 @@ class JoinRequest:
     token: t.Optional[str]
     document: Json
     settings: ResetSettings
+    certificate_key: t.Optional[str] = None
+    refused: t.Sequence[str] = ()
+
+    @property
+    def control_plane(self) -> bool:
+        return "controlPlane" in self.document
 
 
 def needs_to_join(request: JoinRequest) -> bool:
@@ -66,6 +78,12 @@ def needs_to_join(request: JoinRequest) -> bool:
 
 def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
+    if not request.endpoint:
+        raise ClusterError(
+            "no control plane of the cluster gave credentials to this host",
+            why="; ".join(request.refused),
+            fix="Start the cluster on its first control plane, or bring a control plane back, and run this again",
+        )
     if not request.token:
         raise ClusterError(
             f"the host is to join {request.endpoint}, but there is no token for it",
@@ -79,6 +97,43 @@ def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
             "file": {"kubeConfigPath": kubeconfig.path},
             "tlsBootstrapToken": request.token,
         }
+        if request.control_plane:
+            document["controlPlane"]["certificateKey"] = request.certificate_key
         said = run_kubeadm(run, "join", [document], settings=request.settings, directory=directory)
+    if request.control_plane:
+        etcd = Etcd(run)
+        if etcd.stacked:
+            etcd.wait(_PATIENCE)
     record.finish({"cluster": request.name})
     return said
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """What a control plane has of the cluster's state, and what it shall have."""
+
+    before: t.Optional[Json]
+    after: Json
+
+    @property
+    def stale(self) -> bool:
+        return self.before != self.after
+
+
+def recorded(request: JoinRequest, kubectl: Kubectl) -> Recorded:
+    """Compare the record on this control plane with that in the cluster."""
+    shared = cluster_state.state_in(kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME))
+    if shared is None:
+        raise ClusterError(
+            "the cluster has no record of itself",
+            where=f"Secret {cluster_state.NAMESPACE}/{cluster_state.OBJECT_NAME}",
+            fix="Run sealer.cluster.site without --limit, which writes it",
+        )
+    name = request.document.get("nodeRegistration", {}).get("name", "")
+    return Recorded(cluster_state.read_state(), cluster_state.with_member(shared, name, "control_plane"))
+
+
+def keep(kubectl: Kubectl, todo: Recorded) -> None:
+    """Write the record here, and in the cluster where this host is new."""
+    kubectl.put(cluster_state.secret_of(todo.after))
+    write_json(cluster_state.STATE_PATH, todo.after)

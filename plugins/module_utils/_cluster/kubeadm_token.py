@@ -4,6 +4,9 @@
 
 """What a new node needs to know of its cluster: a token that soon expires, and how to know the right API server.
 
+A control plane needs the cluster's certificates as well. kubeadm puts them into a Secret, encrypted with a key of
+their own. When hosts have joined, or have failed to, token and Secret are removed.
+
 Private to the collection: may change at any time.
 """
 
@@ -12,14 +15,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import secrets
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner, checked
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import CA_CERTIFICATE
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import CA_CERTIFICATE, tail
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
+_NAMESPACE = "kube-system"
+_CERTIFICATES = "kubeadm-certs"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -60,6 +67,34 @@ def create_token(run: Runner, ttl: str) -> str:
     """A bootstrap token made by kubeadm; it is on no command line and in no file."""
     command = ["kubeadm", "token", "create", "--ttl", ttl, "--kubeconfig", ADMIN_KUBECONFIG]
     return checked(run, command).strip()
+
+
+def upload_certificates(run: Runner, inputs: Json, directory: t.Optional[str]) -> str:
+    """Let kubeadm put the cluster's certificates into a Secret; returns the key that opens it."""
+    key = secrets.token_hex(32)
+    made_with = inputs.get("InitConfiguration", {})
+    init = {name: made_with[name] for name in ("apiVersion", "kind", "localAPIEndpoint") if name in made_with}
+    socket = made_with.get("nodeRegistration", {}).get("criSocket")
+    if socket:
+        init["nodeRegistration"] = {"criSocket": socket}
+    documents = [{**init, "certificateKey": key}, inputs.get("ClusterConfiguration", {})]
+    command = ["kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
+    with ConfigFile(documents, directory) as config:
+        done = run([*command, "--config", config.path])
+    if done.rc != 0:
+        raise ClusterError("kubeadm could not hand the certificates over", why=tail(done.output))
+    return key
+
+
+def revoke(kubectl: Kubectl, token: str) -> t.List[str]:
+    """Remove a token, and certificates that were handed over with what kubeadm keeps beside them."""
+    kept = kubectl.get("secret", "-n", _NAMESPACE, _CERTIFICATES)
+    names = [f"bootstrap-token-{token.partition('.')[0]}"]
+    if kept is not None:
+        owners = kept["metadata"].get("ownerReferences", [])
+        names += [owner["name"] for owner in owners if owner["kind"] == "Secret"] + [_CERTIFICATES]
+    kubectl.text("delete", "secret", "-n", _NAMESPACE, "--ignore-not-found", *names)
+    return names
 
 
 def discovery_kubeconfig(ca: str, endpoint: str) -> Json:

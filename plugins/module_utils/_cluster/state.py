@@ -10,6 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import base64
+import json
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, read_json
@@ -58,6 +59,21 @@ def read_state(path: str = STATE_PATH) -> t.Optional[Json]:
             fix="Use the release of the collection that made or last changed the cluster, or a newer one",
         )
     return state
+
+
+def with_member(state: Json, name: str, role: str) -> Json:
+    """The same state, in which a host is a member."""
+    others = [member for member in state["members"] if member["name"] != name]
+    known = len(others) < len(state["members"])
+    return state if known else {**state, "members": [*others, {"name": name, "role": role}]}
+
+
+def state_in(secret: t.Optional[Json]) -> t.Optional[Json]:
+    """The state that a Secret carries, or None where there is none."""
+    if secret is None:
+        return None
+    found = json.loads(base64.b64decode(secret["data"][_FIELD]))
+    return t.cast("Json", found)
 
 
 def secret_of(state: Json) -> Json:

@@ -50,3 +50,11 @@ def test_inventory_problems(variables: Variables, named: list[str], problems: li
     found = inventory_problems({"all": list(variables)}, list(variables), variables, named)
     assert len(found) == len(problems)
     assert all(told in text for told, text in zip(problems, found, strict=True))
+
+
+def test_hosts_that_are_both_kinds_of_node() -> None:
+    variables: Variables = {"a": {}, "b": {}}
+    assert inventory_problems({"kube_control_plane": ["a"], "kube_node": ["a", "b"]}, ["a", "b"], variables) == []
+    assert inventory_problems({"server": ["x"], "agent": ["x"]}, ["a", "b"], variables) == []
+    told = inventory_problems({"server": ["a", "b"], "agent": ["a"]}, ["a", "b"], variables)
+    assert told == ["a: in the groups server and agent at once. Leave each host in one of them"]

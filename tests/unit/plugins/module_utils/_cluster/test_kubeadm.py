@@ -136,6 +136,23 @@ def test_a_foreign_node_is_refused(host: Host) -> None:
         host.plan(REQUEST)
 
 
+def test_the_cluster_keeps_its_endpoint(host: Host) -> None:
+    host.make_node(REQUEST)
+    todo = host.plan(dataclasses.replace(REQUEST, endpoint="apiserver.cluster.local:6443"))
+    assert not todo.changed
+    assert todo.after["endpoint"] == REQUEST.endpoint
+
+
+def test_what_is_another_hosts_own_is_not_compared(host: Host) -> None:
+    init, cluster = REQUEST.documents
+    first = dataclasses.replace(REQUEST, documents=[{**init, "nodeRegistration": {"name": "cp1"}, "x": 1}, cluster])
+    second = dataclasses.replace(REQUEST, documents=[{**init, "nodeRegistration": {"name": "cp2"}, "x": 2}, cluster])
+    host.make_node(first)
+    assert host.plan(second).pending == []
+    changed = [{**init, "nodeRegistration": {"name": "cp1"}, "x": 3}, cluster]
+    assert host.plan(dataclasses.replace(first, documents=changed)).pending == ["InitConfiguration.x"]
+
+
 def test_a_worker_of_another_cluster_is_refused(
     host: Host, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +169,153 @@ def test_a_worker_of_another_cluster_is_refused(
         kubeadm_join.needs_to_join(request)
     with pytest.raises(ClusterError, match="no token"):
         kubeadm_join.join(host.run, request, None)
+
+
+class Cluster:
+    """What a control plane answers: its Secrets, and the configurations that kubeadm was given."""
+
+    def __init__(self) -> None:
+        self.secrets: t.Dict[str, t.Any] = {}
+        self.given: t.List[t.Dict[str, t.Any]] = []
+        self.commands: t.List[t.Sequence[str]] = []
+        self.rc = 0
+
+    def run(self, command: t.Sequence[str], *, data: t.Optional[str] = None, **_options: t.Any) -> Completed:
+        self.commands.append(command)
+        if command[0] == "kubeadm":
+            self.given = list(yaml.safe_load_all(pathlib.Path(command[command.index("--config") + 1]).read_text()))
+            return Completed(self.rc, "", f"key {'cd' * 32}")
+        if command[1] == "get":
+            found = self.secrets.get(command[-1])
+            return Completed(0, json.dumps(found) if found else "", "")
+        if command[1] == "delete":
+            for name in command:
+                self.secrets.pop(name, None)
+        if command[1] == "apply":
+            document = json.loads(data or "")
+            self.secrets[document["metadata"]["name"]] = document
+        return Completed(0, "", "")
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.run, "admin.conf", "cache")
+
+
+def test_certificates_are_handed_over_with_a_key_that_is_in_no_command(tmp_path: pathlib.Path) -> None:
+    cluster = Cluster()
+    inputs = {
+        "InitConfiguration": {
+            "apiVersion": "v1beta4",
+            "kind": "InitConfiguration",
+            "localAPIEndpoint": {"advertiseAddress": "10.0.0.1"},
+            "nodeRegistration": {"name": "cp1", "criSocket": "unix:///x"},
+        },
+        "ClusterConfiguration": {"kind": "ClusterConfiguration", "kubernetesVersion": "v1.35.4"},
+    }
+    key = kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
+    assert len(key) == 64 and key != kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
+    init, configuration = cluster.given
+    assert set(init) == {"apiVersion", "kind", "localAPIEndpoint", "nodeRegistration", "certificateKey"}
+    assert init["nodeRegistration"] == {"criSocket": "unix:///x"}
+    assert configuration == inputs["ClusterConfiguration"]
+    assert key not in json.dumps(cluster.commands)
+    assert list(tmp_path.iterdir()) == []
+    cluster.rc = 1
+    with pytest.raises(ClusterError) as caught:
+        kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
+    assert "cdcd" not in str(caught.value)
+
+
+def test_credentials_are_taken_back() -> None:
+    cluster = Cluster()
+    owner = {"kind": "Secret", "name": "bootstrap-token-zzzzzz"}
+    names = ["bootstrap-token-abcdef", "bootstrap-token-zzzzzz", "bootstrap-token-others", "sealer-cluster"]
+    cluster.secrets = {name: {} for name in names}
+    cluster.secrets["kubeadm-certs"] = {"metadata": {"ownerReferences": [owner]}}
+    assert len(kubeadm_token.revoke(cluster.kubectl, TOKEN)) == 3
+    assert set(cluster.secrets) == {"bootstrap-token-others", "sealer-cluster"}
+    assert TOKEN not in json.dumps(cluster.commands)
+
+
+CONTROL_PLANE = kubeadm_join.JoinRequest(
+    "demo",
+    "10.0.0.1:6443",
+    "",
+    TOKEN,
+    {"nodeRegistration": {"name": "cp2"}, "controlPlane": {}},
+    ResetSettings(),
+    certificate_key="ab" * 32,
+)
+
+
+def test_the_record_of_the_cluster_is_kept_on_each_control_plane(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster()
+    monkeypatch.setattr(state, "STATE_PATH", str(host.state))
+    with pytest.raises(ClusterError, match="no record of itself"):
+        kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl)
+    cluster.secrets[state.OBJECT_NAME] = state.secret_of(REQUEST.state())
+    todo = kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl)
+    assert todo.stale and todo.before is None
+    kubeadm_join.keep(cluster.kubectl, todo)
+    members = [{"name": name, "role": role} for name, role in [("cp1", "control_plane"), ("w1", "worker")]]
+    assert todo.after["members"] == [*members, {"name": "cp2", "role": "control_plane"}]
+    assert read_json(str(host.state)) == state.state_in(cluster.secrets[state.OBJECT_NAME]) == todo.after
+    assert not kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl).stale
+
+
+def test_why_nobody_let_the_host_join(host: Host) -> None:
+    request = dataclasses.replace(CONTROL_PLANE, endpoint="", refused=["cp1: etcd is not whole"])
+    with pytest.raises(ClusterError, match="cp1: etcd is not whole"):
+        kubeadm_join.join(host.run, request, None)
+
+
+class SilentMember:
+    """An etcd that runs here and becomes whole after all, or does not."""
+
+    stacked = True
+    waits: t.ClassVar[t.List[float]] = []
+
+    def __init__(self, _run: t.Any) -> None:
+        return
+
+    def wait(self, patience: float) -> None:
+        self.waits.append(patience)
+
+
+def test_a_control_plane_joins_and_waits_for_etcd(
+    host: Host, monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    cluster, steps = Cluster(), []
+    monkeypatch.setattr(kubeadm_join, "Etcd", SilentMember)
+    monkeypatch.setattr(record, "start", lambda _run, action: steps.append(action))
+    monkeypatch.setattr(record, "finish", lambda details: steps.append(details))
+    request = dataclasses.replace(CONTROL_PLANE, ca=certificates.ca.read_text())
+    said = kubeadm_join.join(cluster.run, request, None)
+    (document,) = cluster.given
+    assert document["controlPlane"] == {"certificateKey": "ab" * 32}
+    assert document["discovery"]["tlsBootstrapToken"] == TOKEN
+    assert "ab" * 32 not in json.dumps([list(command) for command in cluster.commands]) and "cdcd" not in said
+    assert steps == ["join", {"cluster": "demo"}]
+    assert SilentMember.waits == [180.0]
+    assert request.document["controlPlane"] == {}
+
+
+@pytest.mark.parametrize(
+    ("kubelet", "found", "member"),
+    [
+        (False, None, False),
+        (True, None, False),
+        (True, {"state": record.STARTED}, False),
+        (False, {"state": record.DONE}, False),
+        (True, {"state": record.DONE}, True),
+    ],
+)
+def test_who_is_a_member(host: Host, kubelet: bool, found: t.Optional[t.Dict[str, t.Any]], member: bool) -> None:
+    if kubelet:
+        host.kubelet.touch()
+    if found:
+        write_json(str(host.record), found)
+    assert kubeadm.is_member() is member
 
 
 def test_the_configuration_is_private_and_goes_away(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The etcd that runs on control planes: its members, whether they are well, and taking one out.
+
+Private to the collection: may change at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import typing as t
+
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+
+MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
+_PKI = "/etc/kubernetes/pki/etcd"
+_HERE = "https://127.0.0.1:2379"
+_PEER_PORT = 2380
+_PATIENCE = 30.0
+_PAUSE = 1.0
+
+
+class Member(t.NamedTuple):
+    """One member; without a name it has never been started."""
+
+    number: int
+    name: str
+    peer_urls: t.Sequence[str]
+    client_urls: t.Sequence[str]
+    learner: bool
+
+    @property
+    def called(self) -> str:
+        return self.name or ", ".join(self.peer_urls)
+
+    def belongs_to(self, name: str, address: str) -> bool:
+        """Whether it is the member of a host, by the host's name or, while it has none, by its address."""
+        shown = f"[{address}]" if ":" in address else address
+        return self.name == name or (not self.name and f"https://{shown}:{_PEER_PORT}" in self.peer_urls)
+
+
+class Etcd:
+    """etcd as it is seen from a control plane that runs one of its members."""
+
+    def __init__(self, run: Runner, clock: t.Callable[[], float] = time.monotonic, sleep: t.Any = time.sleep) -> None:
+        self._run = run
+        self._clock = clock
+        self._sleep = sleep
+
+    @property
+    def stacked(self) -> bool:
+        """Whether this control plane runs a member; an etcd elsewhere is no business of ours."""
+        return os.path.exists(MANIFEST)
+
+    def members(self) -> t.List[Member]:
+        found = json.loads(self._checked("member", "list"))
+        return [
+            Member(
+                number=int(item["ID"]),
+                name=str(item.get("name", "")),
+                peer_urls=list(item.get("peerURLs", [])),
+                client_urls=list(item.get("clientURLs", [])),
+                learner=bool(item.get("isLearner", False)),
+            )
+            for item in found.get("members", [])
+        ]
+
+    def trouble(self, member: Member) -> str:
+        """Why a member is of no use now; nothing when it is well."""
+        if not member.name:
+            return "it was never started"
+        if member.learner:
+            return "it still learns what the others know"
+        done = self._call("endpoint", "health", endpoints=",".join(member.client_urls))
+        if done.rc == NOT_FOUND:
+            self._refuse(done)
+        return "" if done.rc == 0 else "it does not answer"
+
+    def troubles(self) -> t.List[str]:
+        """A sentence for each member that is not well."""
+        told = [(member.called, self.trouble(member)) for member in self.members()]
+        return [f"{name}: {why}" for name, why in told if why]
+
+    def wait(self, patience: float = _PATIENCE) -> None:
+        """Wait until all members are well; raises ClusterError when they do not become so."""
+        end = self._clock() + patience
+        while True:
+            troubles = self._troubles_or_silence()
+            if not troubles:
+                return
+            if self._clock() >= end:
+                raise ClusterError(
+                    "etcd is not whole, so its members cannot change now",
+                    why="; ".join(troubles),
+                    fix="Bring the host back that is named, or take it out of the cluster for good"
+                    " with sealer.cluster.cluster_node",
+                )
+            self._sleep(_PAUSE)
+
+    def _troubles_or_silence(self) -> t.List[str]:
+        try:
+            return self.troubles()
+        except ClusterError as error:
+            return [str(error)]
+
+    def left_by(self, name: str, address: str = "") -> t.List[Member]:
+        """Members that a host left behind: those of that name or address, which do nothing any more."""
+        mine = [member for member in self.members() if member.belongs_to(name, address)]
+        return [member for member in mine if self.trouble(member)]
+
+    def remove(self, member: Member) -> None:
+        self._checked("member", "remove", f"{member.number:x}")
+
+    def _checked(self, *arguments: str) -> str:
+        done = self._call(*arguments)
+        if done.rc != 0:
+            self._refuse(done)
+        return done.stdout
+
+    def _refuse(self, done: Completed) -> t.NoReturn:
+        if done.rc == NOT_FOUND:
+            raise ClusterError(
+                "etcdctl is not on this host", where=MANIFEST, fix="Use a cluster image whose base brings etcdctl"
+            )
+        raise ClusterError("etcd does not answer", where=_HERE, why=done.output[-1000:])
+
+    def _call(self, *arguments: str, endpoints: str = _HERE) -> Completed:
+        keys = [f"--cacert={_PKI}/ca.crt", f"--cert={_PKI}/server.crt", f"--key={_PKI}/server.key"]
+        return self._run(
+            ["etcdctl", f"--endpoints={endpoints}", *keys, "--command-timeout=5s", "--write-out=json", *arguments]
+        )

@@ -1,0 +1,137 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""etcd's members: who is well, who was left behind, and that nobody is removed who still answers."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.modules import kubeadm_token
+
+BIG = 17_446_744_073_709_551_615
+
+
+class Cluster:
+    """A fake etcdctl, and a clock that goes on when somebody sleeps."""
+
+    def __init__(self, *names: str) -> None:
+        self.members: t.List[t.Dict[str, t.Any]] = [
+            {
+                "ID": BIG - index,
+                "name": name,
+                "peerURLs": [f"https://10.0.0.{index + 1}:2380"],
+                "clientURLs": [f"https://10.0.0.{index + 1}:2379"] if name else [],
+            }
+            for index, name in enumerate(names)
+        ]
+        self.silent: t.Set[str] = set()
+        self.removed: t.List[str] = []
+        self.now = 0.0
+        self.heal_at = float("inf")
+        self.etcd = Etcd(self.run, clock=lambda: self.now, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.heal_at:
+            self.silent.clear()
+
+    def run(self, command: t.Sequence[str], **_options: t.Any) -> Completed:
+        assert command[0] == "etcdctl" and any(word.startswith("--cert=") for word in command)
+        action = list(command[command.index("--write-out=json") + 1 :])
+        if action == ["member", "list"]:
+            return Completed(0, json.dumps({"members": self.members}), "")
+        if action == ["endpoint", "health"]:
+            asked = command[1].partition("=")[2].split(",")
+            return Completed(1 if self.silent & set(asked) else 0, "[]", "")
+        assert action[:2] == ["member", "remove"]
+        self.removed.append(action[2])
+        self.members = [member for member in self.members if f"{member['ID']:x}" != action[2]]
+        return Completed(0, "{}", "")
+
+
+def test_all_are_well() -> None:
+    cluster = Cluster("cp1", "cp2", "cp3")
+    assert cluster.etcd.troubles() == []
+    cluster.etcd.wait()
+    assert cluster.now == 0
+
+
+def test_who_is_not_well_is_named() -> None:
+    cluster = Cluster("cp1", "cp2", "cp3", "")
+    cluster.silent = {"https://10.0.0.2:2379"}
+    cluster.members[2]["isLearner"] = True
+    assert cluster.etcd.troubles() == [
+        "cp2: it does not answer",
+        "cp3: it still learns what the others know",
+        "https://10.0.0.4:2380: it was never started",
+    ]
+    with pytest.raises(ClusterError, match="cp2: it does not answer"):
+        cluster.etcd.wait()
+    assert cluster.now >= 30
+
+
+def test_a_member_that_comes_back_is_waited_for() -> None:
+    cluster = Cluster("cp1", "cp2")
+    cluster.silent, cluster.heal_at = {"https://10.0.0.2:2379"}, 5
+    cluster.etcd.wait()
+    assert cluster.now == 5
+
+
+@pytest.mark.parametrize(
+    ("names", "silent", "address", "left"),
+    [
+        (("cp1", "cp2"), (), "10.0.0.2", []),
+        (("cp1", "cp2"), ("https://10.0.0.2:2379",), "10.0.0.2", [BIG - 1]),
+        (("cp1", ""), (), "10.0.0.2", [BIG - 1]),
+        (("cp1", ""), (), "10.0.0.3", []),
+        (("cp1", ""), (), "", []),
+        (("cp1", "cp2"), ("https://10.0.0.1:2379",), "10.0.0.1", []),
+    ],
+    ids=["it answers", "it is silent", "never started", "another host's", "no address known", "not of that name"],
+)
+def test_what_a_host_left_behind(
+    names: t.Sequence[str], silent: t.Sequence[str], address: str, left: t.Sequence[int]
+) -> None:
+    cluster = Cluster(*names)
+    cluster.silent = set(silent)
+    assert [member.number for member in cluster.etcd.left_by("cp2", address)] == left
+
+
+def test_members_are_removed_by_their_number_in_hexadecimal() -> None:
+    cluster = Cluster("cp1", "cp2")
+    cluster.etcd.remove(cluster.etcd.members()[1])
+    assert cluster.removed == [f"{BIG - 1:x}"]
+
+
+@pytest.mark.parametrize("name", ["", "cp3"], ids=["never started", "started and gone"])
+def test_a_join_makes_room_for_itself_and_nobody_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("cp1", "cp2", name)
+    cluster.silent = {"https://10.0.0.3:2379"}
+    monkeypatch.setattr(Etcd, "stacked", False)
+    kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+    assert cluster.removed == []
+    monkeypatch.setattr(Etcd, "stacked", True)
+    kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+    assert cluster.removed == [f"{BIG - 2:x}"]
+    cluster.silent = {"https://10.0.0.2:2379"}
+    with pytest.raises(ClusterError, match="cp2: it does not answer"):
+        kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+    assert len(cluster.removed) == 1
+
+
+@pytest.mark.parametrize(
+    ("rc", "told"), [(NOT_FOUND, "etcdctl is not on this host"), (1, "etcd does not answer.*refused")]
+)
+def test_no_etcdctl_and_no_etcd(rc: int, told: str) -> None:
+    def broken(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        return Completed(rc, "", "connection refused")
+
+    with pytest.raises(ClusterError, match=told):
+        Etcd(broken).members()
