@@ -9,14 +9,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_reset
-short_description: Make a node of a kubeadm cluster a plain host again
+short_description: Make a node of a cluster a plain host again
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm reset) and removes what that leaves, which are containers of pods, mounts, network links, rules
-    of iptables and nftables, CNI configuration, directories, cgroups, and puts back the kernel settings that the
-    kubelet and kube-proxy changed.
+  - Runs C(kubeadm reset) or C(k0s reset) and removes what that leaves, which are containers of pods, mounts, network
+    links, rules of iptables and nftables, CNI configuration, directories, cgroups, and puts back the kernel settings
+    that the kubelet and kube-proxy changed.
   - Only what Kubernetes made is touched. What was there before the host became a node is known from
-    C(/var/lib/sealer/kubeadm.json).
+    C(/var/lib/sealer/kubeadm.json) or C(k0s.json).
   - A host that this collection did not make a node of is left alone, unless O(force=true).
   - Fails when something is still there at the end.
 author:
@@ -31,8 +31,14 @@ attributes:
   idempotent:
     support: full
 options:
+  runtime:
+    description: What made a node of the host.
+    type: str
+    choices: [k0s, kubeadm]
+    default: kubeadm
+    version_added: 0.2.0
   cri_socket:
-    description: Socket of the container runtime.
+    description: Socket of the container runtime. k0s has its own.
     type: str
     default: unix:///run/containerd/containerd.sock
   cni_files:
@@ -67,8 +73,8 @@ removed:
   type: list
   elements: str
   sample: [service kubelet.service, link cni0, path /etc/kubernetes]
-kubeadm_output:
-  description: The end of what kubeadm said.
+runtime_output:
+  description: The end of what the runtime said to its own reset.
   returned: when it was run
   type: str
   sample: "[reset] Deleted contents of the etcd data directory: /var/lib/etcd"
@@ -84,12 +90,14 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset
     NodeReset,
     ResetSettings,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "runtime": {"type": "str", "choices": sorted(BY_RUNTIME), "default": "kubeadm"},
             "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
             "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
             "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
@@ -98,8 +106,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     said = ""
+    params = dict(module.params)
+    traces = BY_RUNTIME[params.pop("runtime")]
     try:
-        node = NodeReset(module_runner(module), ResetSettings(**module.params))
+        node = NodeReset(module_runner(module), ResetSettings(**params), traces)
         found = node.survey().lines()
         if node.foreign:
             module.warn(
@@ -113,7 +123,7 @@ def main() -> None:
         changed=bool(found),
         removed=found,
         diff={"before": "".join(f"{line}\n" for line in found), "after": ""},
-        **({"kubeadm_output": tail(said)} if said else {}),
+        **({"runtime_output": tail(said)} if said else {}),
     )
 
 

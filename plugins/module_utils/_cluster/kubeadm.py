@@ -16,7 +16,6 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile, Document
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset, ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 
@@ -42,11 +41,6 @@ def tail(text: str, lines: int = _TAIL_LINES) -> str:
     return "\n".join(said[-lines:])
 
 
-def unfinished(found: t.Optional[Json]) -> bool:
-    """Whether an earlier attempt was cut off in the middle."""
-    return found is not None and found.get("state") != record.DONE
-
-
 def is_node() -> bool:
     return os.path.exists(KUBELET_CONF)
 
@@ -67,7 +61,7 @@ def run_kubeadm(
     directory: t.Optional[str] = None,
 ) -> str:
     """Run kubeadm init or join on a host that is no node; when it fails, the host is as it was before."""
-    if unfinished(record.read_record()):
+    if record.unfinished(record.read_record()):
         NodeReset(run, settings).clear()
     record.start(run, action)
     with ConfigFile(documents, directory) as config:

@@ -17,7 +17,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import sta
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind, differences
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import is_node, run_kubeadm, unfinished
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import is_node, run_kubeadm
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -71,7 +71,7 @@ def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
     wanted = request.state()
     recorded = cluster_state.read_state()
     found = record.read_record()
-    if not is_node() or unfinished(found):
+    if not is_node() or record.unfinished(found):
         return InitPlan(before={}, after=wanted, initialise=True, record=True)
     if found is None:
         raise ClusterError(
@@ -81,7 +81,7 @@ def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
         )
     if recorded is None:
         return InitPlan(before={}, after=wanted, initialise=False, record=True)
-    _refuse_other_cluster(recorded, wanted)
+    cluster_state.refuse_other_cluster(recorded, wanted)
     pending = differences(_common(recorded["inputs"], wanted["inputs"]), _common(wanted["inputs"], recorded["inputs"]))
     after = dict(wanted, inputs=recorded["inputs"], endpoint=recorded["endpoint"])
     secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
@@ -93,22 +93,6 @@ def _common(inputs: Json, other: Json) -> Json:
     """The inputs without what is another host's own: the cluster may have been started on that one."""
     names = {part.get("InitConfiguration", {}).get("nodeRegistration", {}).get("name") for part in (inputs, other)}
     return inputs if len(names) == 1 else {k: v for k, v in inputs.items() if k != "InitConfiguration"}
-
-
-def _refuse_other_cluster(recorded: Json, wanted: Json) -> None:
-    if recorded["name"] != wanted["name"]:
-        raise ClusterError(
-            f"this host is a control plane of the cluster {recorded['name']!r}, not of {wanted['name']!r}",
-            where=cluster_state.STATE_PATH,
-            fix="Correct sealer_cluster_name or the inventory, or reset the host first",
-        )
-    if recorded["runtime"] != wanted["runtime"]:
-        old, new = recorded["runtime"], wanted["runtime"]
-        raise ClusterError(
-            f"the cluster runs {old['name']} {old['version']}, the image brings {new['name']} {new['version']}",
-            where=cluster_state.STATE_PATH,
-            fix="Installing does not change the version of a running cluster; use an image with the same version",
-        )
 
 
 def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl, directory: t.Optional[str]) -> str:

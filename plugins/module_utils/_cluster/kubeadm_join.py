@@ -23,7 +23,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm im
     CA_CERTIFICATE,
     is_node,
     run_kubeadm,
-    unfinished,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import (
     certificate_authority,
@@ -59,7 +58,7 @@ class JoinRequest:
 def needs_to_join(request: JoinRequest) -> bool:
     """Decide; changes nothing. Raises ClusterError when this host belongs to another cluster."""
     found = record.read_record()
-    if not is_node() or unfinished(found):
+    if not is_node() or record.unfinished(found):
         return True
     if found is None:
         raise ClusterError(

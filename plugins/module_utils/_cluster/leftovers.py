@@ -12,19 +12,13 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import signal
+import time
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM
+
 # Directories that belong to the node alone: what was not in them before goes, however it is called.
-OWN = (
-    "/etc/kubernetes",
-    "/run/flannel",
-    "/usr/libexec/kubernetes",
-    "/var/lib/etcd",
-    "/var/lib/kubelet",
-    "/var/log/containers",
-    "/var/log/pods",
-)
-# Directories shared with others: only these names in them go.
 SHARED = {
     "/var/lib/cni": ("networks/cbr0", "flannel", "results/cbr0-*", "results/cni-loopback-*", "cache/results/cbr0-*"),
 }
@@ -48,11 +42,12 @@ def left_paths(
     *,
     mounted: t.Collection[str],
     extra: t.Sequence[str] = (),
+    own: t.Sequence[str] = KUBEADM.own,
     root: str = "",
 ) -> t.List[str]:
     """What is to be removed, given what each directory held before; directories stand after what is in them."""
     found: t.List[str] = []
-    for directory in OWN:
+    for directory in own:
         found += _own(directory, before.get(directory), mounted, root)
     for directory, patterns in SHARED.items():
         for pattern in patterns:
@@ -107,3 +102,33 @@ def remove_cgroup(path: str) -> None:
     """Remove a cgroup with those below it; all have to be without processes."""
     for directory, _children, _files in os.walk(path, topdown=False):
         os.rmdir(directory)
+
+
+def left_processes(units: t.Sequence[str], proc: str = "/proc") -> t.List[int]:
+    """Processes of pods, and what these services left running when they were stopped."""
+    marks = ("/kubepods", *(f"/{unit}" for unit in units))
+    found = []
+    for name in filter(str.isdigit, os.listdir(proc)):
+        try:
+            with open(f"{proc}/{name}/cgroup", encoding="ascii") as stream:
+                groups = stream.read()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if any(mark in groups for mark in marks):
+            found.append(int(name))
+    return sorted(found)
+
+
+def end_processes(units: t.Sequence[str], seconds: float = 10) -> None:
+    """Kill them and wait until they are gone."""
+    end = time.monotonic() + seconds
+    while True:
+        left = left_processes(units)
+        if not left or time.monotonic() >= end:
+            return
+        for process in left:
+            try:
+                os.kill(process, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.2)

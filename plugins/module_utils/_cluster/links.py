@@ -16,15 +16,10 @@ import re
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 _BRIDGE = "cni0"
-_MOUNTS = (
-    "/var/lib/kubelet/",
-    "/run/netns/cni-",
-    "/run/containerd/io.containerd.runtime.v2.task/k8s.io/",
-    "/run/containerd/io.containerd.grpc.v1.cri/",
-)
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
@@ -57,10 +52,12 @@ def remove_link(run: Runner, name: str) -> None:
         raise ClusterError(f"network link {name} cannot be removed", why=done.output)
 
 
-def left_mounts(mountinfo: str) -> t.List[str]:
+def left_mounts(mountinfo: str, prefixes: t.Sequence[str] = KUBEADM.mounts) -> t.List[str]:
     """Mount points of pods, deepest first."""
     targets = {_unescaped(line.split(" ")[4]) for line in mountinfo.splitlines() if line.count(" ") >= 4}
-    return sorted((path for path in targets if path.startswith(_MOUNTS)), key=lambda path: (-path.count("/"), path))
+    return sorted(
+        (path for path in targets if path.startswith(tuple(prefixes))), key=lambda path: (-path.count("/"), path)
+    )
 
 
 def mount_points(mountinfo: str) -> t.Set[str]:

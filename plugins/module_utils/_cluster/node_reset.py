@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Making a node a plain host again: look, run kubeadm reset, remove what it leaves, look again.
+"""Making a node a plain host again: look, let the runtime reset itself, remove what that leaves, look again.
 
 Private to the collection: may change at any time.
 """
@@ -17,6 +17,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import lef
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import APPLICATIONS_PATH, STATE_PATH
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM, Traces
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 DEFAULT_CRI_SOCKET = "unix:///run/containerd/containerd.sock"
@@ -40,7 +41,7 @@ class ResetSettings:
 class Survey:
     """What of a node is on the host now."""
 
-    kubelet: bool = False
+    units: t.Sequence[str] = ()
     containers: t.Sequence[str] = ()
     mounts: t.Sequence[str] = ()
     links: t.Sequence[str] = ()
@@ -52,7 +53,7 @@ class Survey:
 
     def lines(self) -> t.List[str]:
         """A sentence for each thing that has to go."""
-        found = ["service kubelet.service"] if self.kubelet else []
+        found = [f"service {name}" for name in self.units]
         found += [f"container {name}" for name in self.containers]
         found += [f"mount {path}" for path in self.mounts]
         found += [f"link {name}" for name in self.links]
@@ -66,10 +67,11 @@ class Survey:
 class NodeReset:
     """One host on its way back."""
 
-    def __init__(self, run: Runner, settings: ResetSettings) -> None:
+    def __init__(self, run: Runner, settings: ResetSettings, traces: Traces = KUBEADM) -> None:
         self._run = run
         self._settings = settings
-        self._record = record.read_record()
+        self._traces = traces
+        self._record = record.read_record(traces.record_path)
 
     @property
     def ours(self) -> bool:
@@ -79,7 +81,7 @@ class NodeReset:
     @property
     def foreign(self) -> bool:
         """Whether there is a node that this collection knows nothing of."""
-        return not self.ours and os.path.exists("/etc/kubernetes/kubelet.conf")
+        return not self.ours and any(os.path.exists(path) for path in self._traces.nodes)
 
     def survey(self) -> Survey:
         if not self.ours:
@@ -87,16 +89,18 @@ class NodeReset:
         before = self._record["before"] if self._record else _BEFORE_NOTHING
         mountinfo = links.read_mountinfo()
         extra = [f"/etc/cni/net.d/{name}" for name in self._settings.cni_files]
-        extra += [path for path in record.FILES if path not in before["files"]]
-        extra += [STATE_PATH, APPLICATIONS_PATH, record.RECORD_PATH]
+        extra += [path for path in self._traces.files if path not in before["files"]]
+        extra += [STATE_PATH, APPLICATIONS_PATH, self._traces.record_path]
         return Survey(
-            kubelet=self._run(["systemctl", "is-active", "--quiet", "kubelet.service"]).rc == 0,
+            units=[name for name in self._traces.units if self._is_active(name)],
             containers=self._containers(),
-            mounts=links.left_mounts(mountinfo),
+            mounts=links.left_mounts(mountinfo, self._traces.mounts),
             links=links.left_links(self._run, self._settings.links, before["links"]),
             rules=netfilter.rulesets(self._run),
             nft_tables=netfilter.our_nft_tables(self._run, before["nft_tables"]),
-            paths=leftovers.left_paths(before["directories"], mounted=links.mount_points(mountinfo), extra=extra),
+            paths=leftovers.left_paths(
+                before["directories"], mounted=links.mount_points(mountinfo), extra=extra, own=self._traces.own
+            ),
             cgroups=leftovers.left_cgroups(),
             sysctls={k: v for k, v in before["sysctls"].items() if record.read_sysctl(k) not in (None, v)},
         )
@@ -105,32 +109,42 @@ class NodeReset:
         done = self._run([*self._ctr(), "containers", "list", "--quiet", *_CONTAINERS])
         return sorted(done.stdout.split()) if done.rc == 0 else []
 
+    def _is_active(self, unit: str) -> bool:
+        return self._run(["systemctl", "is-active", "--quiet", unit]).rc == 0
+
+    def _filled(self, command: t.Sequence[str]) -> t.List[str]:
+        cri_socket = self._settings.cri_socket
+        socket = cri_socket[len("unix://") :] if cri_socket.startswith("unix://") else cri_socket
+        return [word.format(socket=socket, cri_socket=cri_socket) for word in command]
+
     def _ctr(self) -> t.List[str]:
-        socket = self._settings.cri_socket
-        address = socket[len("unix://") :] if socket.startswith("unix://") else socket
-        return ["ctr", "--address", address, "--namespace", "k8s.io"]
+        return self._filled(self._traces.ctr)
 
     def clear(self) -> str:
-        """Remove everything; returns what kubeadm said. Raises ClusterError when something of ours stays."""
-        said = self._kubeadm_reset()
-        self._run(["systemctl", "stop", "kubelet.service"])
+        """Remove everything; returns what the runtime said. Raises ClusterError when something of ours stays."""
+        if self._traces.reset_stopped:
+            self._stop()
+        said = self._run(self._filled(self._traces.reset)).output
+        self._stop()
         self._remove_containers(self._containers())
+        if self._traces.reset_stopped:
+            leftovers.end_processes(self._traces.units)
         self._remove_network(self.survey())
         self._remove_files()
-        left = [line for line in self.survey().lines() if record.RECORD_PATH not in line]
+        left = [line for line in self.survey().lines() if self._traces.record_path not in line]
         if left:
             raise ClusterError(
                 "this is still there after the reset",
                 why=", ".join(left),
-                fix=f"Run the reset again. kubeadm reset said: {said[-1500:]}",
+                fix=f"Run the reset again. {' '.join(self._traces.reset[:2])} said: {said[-1500:]}",
             )
-        record.forget()
+        record.forget(self._traces.record_path)
         self._record = None
         return said
 
-    def _kubeadm_reset(self) -> str:
-        command = ["kubeadm", "reset", "--force", "--cri-socket", self._settings.cri_socket]
-        return self._run(command).output
+    def _stop(self) -> None:
+        for unit in self._traces.units:
+            self._run(["systemctl", "stop", unit])
 
     def _remove_containers(self, names: t.Sequence[str]) -> None:
         for name in names:
@@ -154,7 +168,7 @@ class NodeReset:
         for path in found.cgroups:
             leftovers.remove_cgroup(path)
         for path in found.paths:
-            if path != record.RECORD_PATH:
+            if path != self._traces.record_path:
                 leftovers.remove_path(path)
         for name, value in found.sysctls.items():
             record.write_sysctl(name, value)

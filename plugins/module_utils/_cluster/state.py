@@ -90,3 +90,20 @@ def secret_of(state: Json) -> Json:
 def secret_carries(secret: t.Optional[Json], state: Json) -> bool:
     """Whether that Secret has this state."""
     return secret is not None and secret.get("data") == secret_of(state)["data"]
+
+
+def refuse_other_cluster(recorded: Json, wanted: Json) -> None:
+    """Raise ClusterError where the host carries another cluster than is asked for, or another version of it."""
+    if recorded["name"] != wanted["name"]:
+        raise ClusterError(
+            f"this host is a control plane of the cluster {recorded['name']!r}, not of {wanted['name']!r}",
+            where=STATE_PATH,
+            fix="Correct sealer_cluster_name or the inventory, or reset the host first",
+        )
+    if recorded["runtime"] != wanted["runtime"]:
+        old, new = recorded["runtime"], wanted["runtime"]
+        raise ClusterError(
+            f"the cluster runs {old['name']} {old['version']}, the image brings {new['name']} {new['version']}",
+            where=STATE_PATH,
+            fix="Installing does not change the version of a running cluster; use an image with the same version",
+        )

@@ -72,3 +72,17 @@ def test_cgroups_go_from_the_bottom_up(tmp_path: pathlib.Path) -> None:
     assert found == [f"{tmp_path}/cpu/kubepods.slice"]
     leftovers.remove_cgroup(found[0])
     assert [path.name for path in (tmp_path / "cpu").iterdir()] == ["system.slice"]
+
+
+def test_processes_of_pods_and_of_stopped_services_are_found(tmp_path: pathlib.Path) -> None:
+    groups = {
+        "10": "1:cpu:/kubepods/burstable/pod1/2\n0::/\n",
+        "11": "1:name=systemd:/system.slice/k0sworker.service\n",
+        "12": "1:name=systemd:/system.slice/ssh.service\n",
+        "self": "1:cpu:/kubepods/x\n",
+    }
+    for name, text in groups.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cgroup").write_text(text)
+    (tmp_path / "13").mkdir()
+    assert leftovers.left_processes(["k0sworker.service"], str(tmp_path)) == [10, 11]
