@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kubeadm's configuration documents: written, compared, kept without secrets.
+"""Configuration documents of kubeadm and k0s: written, compared, kept without secrets.
 
 Private to the collection: may change at any time.
 """
@@ -14,7 +14,7 @@ import os
 import tempfile
 import typing as t
 
-SECRET_FIELDS = frozenset({"bootstrapTokens", "certificateKey", "token", "tlsBootstrapToken"})
+SECRET_FIELDS = frozenset({"bootstrapTokens", "certificateKey", "dataSource", "token", "tlsBootstrapToken"})
 
 Document = t.Mapping[str, t.Any]
 

@@ -1,0 +1,143 @@
+#!/usr/bin/python
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tell what is known of a cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: k0s_info
+short_description: Tell what is known of a cluster that k0s runs
+version_added: 0.2.0
+description:
+  - Runs on a control plane and returns the recorded state, the members as the API server knows them, and when
+    certificates expire.
+  - On a host without a cluster, RV(cluster.exists) is false.
+author:
+  - sealer.cluster contributors (@sealerio)
+extends_documentation_fragment:
+  - sealer.cluster.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+options: {}
+"""
+
+EXAMPLES = r"""
+- name: Ask a control plane
+  sealer.cluster.k0s_info:
+  register: info
+
+- name: Show the members
+  ansible.builtin.debug:
+    var: info.cluster.members
+"""
+
+RETURN = r"""
+cluster:
+  description: The cluster.
+  returned: success
+  type: dict
+  contains:
+    exists:
+      description: Whether this host has a record of a cluster.
+      type: bool
+      sample: true
+    name:
+      description: Name of the cluster.
+      type: str
+      sample: demo
+    image:
+      description: Reference and digest of the cluster image.
+      type: dict
+      sample: {reference: "docker.io/library/demo:1", digest: "sha256:0f3c5ed4"}
+    runtime:
+      description: Name and version of the runtime.
+      type: dict
+      sample: {name: k0s, version: v1.35.4}
+    endpoint:
+      description: Address and port of the API server.
+      type: str
+      sample: 10.0.0.11:6443
+    members:
+      description: The nodes, control planes first; also those that run no workloads.
+      type: list
+      elements: dict
+      sample:
+        - name: cp1
+          role: control_plane
+          address: 10.0.0.11
+          version: v1.35.4
+          container_runtime: containerd://1.7.31
+          ready: true
+    certificates:
+      description: Names and expiry of the certificates on this control plane.
+      type: list
+      elements: dict
+      sample: [{name: server, expires: "2027-11-21T10:00:00Z"}]
+ansible_facts:
+  description: Facts that every runtime sets.
+  returned: success; without a cluster, C(sealer_cluster) alone
+  type: dict
+  contains:
+    sealer_kubeconfig_path:
+      description: Kubeconfig of the administrator on this host.
+      type: str
+      sample: /var/lib/k0s/pki/admin.conf
+    sealer_api_endpoint:
+      description: Address and port of the API server.
+      type: str
+      sample: 10.0.0.11:6443
+    sealer_cluster:
+      description: The same as RV(cluster).
+      type: dict
+      sample: {exists: true, name: demo}
+    sealer_cluster_state:
+      description: What is recorded of the cluster.
+      type: dict
+      sample: {name: demo, endpoint: "10.0.0.11:6443"}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, kubeadm_info
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import read_state
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+
+CONTROLLERS = "controlnodes.autopilot.k0sproject.io"
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    run = module_runner(module)
+    try:
+        state = read_state()
+        if state is None:
+            nothing = kubeadm_info.cluster_of(None, [], [])
+            module.exit_json(changed=False, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
+        kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
+        members = k0s_cluster.members_of(kubectl.items("nodes"), kubectl.items(CONTROLLERS))
+        cluster = kubeadm_info.cluster_of(state, members, k0s_cluster.certificates(run))
+    except (SealerError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        cluster=cluster,
+        ansible_facts={
+            "sealer_kubeconfig_path": k0s.ADMIN_KUBECONFIG,
+            "sealer_api_endpoint": state["endpoint"],
+            "sealer_cluster": cluster,
+            "sealer_cluster_state": state,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""k0s: what is decided, what is done with tokens, what is undone."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import gzip
+import json
+import os
+import pathlib
+import stat
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, record, state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import read_json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
+
+NODES = json.loads((pathlib.Path(__file__).parent / "fixtures/nodes.json").read_text())["items"]
+SECRET = "abcdef.0123456789abcdef"
+TOKEN = base64.b64encode(gzip.compress(f"kind: Config\nusers:\n- user:\n    token: {SECRET}\n".encode())).decode()
+NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
+REQUEST = k0s_cluster.InitRequest(
+    name="demo",
+    image={"reference": "docker.io/library/demo:1", "digest": "sha256:1"},
+    version="v1.35.4",
+    endpoint="10.0.0.1:6443",
+    control_planes=["cp1"],
+    workers=["w1"],
+    configuration={"kind": "ClusterConfig", "spec": {"storage": {"kine": {"dataSource": "mysql://u:geheim@db/k"}}}},
+)
+SERVICE = k0s.Service(k0s.CONTROLLER, controller=True, workloads=True, timeout=0)
+
+
+class Host:
+    """The places of a node in a directory of their own, and programs that say what they are told to."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.node = root / "admin.conf"
+        self.state = root / "cluster.json"
+        self.traces = dataclasses.replace(K0S, nodes=[str(self.node)], record_path=str(root / "k0s.json"))
+        self.answers: t.Dict[str, Completed] = {}
+        self.commands: t.List[str] = []
+
+    def run(self, command: t.Sequence[str], **_options: t.Any) -> Completed:
+        line = " ".join(command)
+        self.commands.append(line)
+        found = [answer for start, answer in self.answers.items() if line.startswith(start)]
+        return found[0] if found else Completed(0, "", "")
+
+    @property
+    def kubectl(self) -> Kubectl:
+        return Kubectl(self.run, "admin.conf", "cache")
+
+    def make_node(self, request: k0s_cluster.InitRequest) -> None:
+        self.node.touch()
+        write_json(self.traces.record_path, {"state": record.DONE, "before": {}})
+        write_json(str(self.state), request.state())
+        self.answers["kubectl get"] = Completed(0, json.dumps(state.secret_of(request.state())), "")
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(tmp_path)
+    for module in (k0s, k0s_cluster):
+        monkeypatch.setattr(module, "K0S", made.traces)
+    monkeypatch.setattr(state, "read_state", lambda: read_json(str(made.state)))
+    return made
+
+
+def test_a_bare_host_is_initialised(host: Host) -> None:
+    todo = k0s_cluster.plan(REQUEST, host.kubectl)
+    assert todo.start and todo.record and todo.before == {}
+    assert todo.after["runtime"] == {"name": "k0s", "version": "v1.35.4"}
+    assert "geheim" not in json.dumps(todo.after)
+
+
+def test_a_second_run_changes_nothing_and_another_image_is_recorded(host: Host) -> None:
+    host.make_node(REQUEST)
+    assert not k0s_cluster.plan(REQUEST, host.kubectl).changed
+    newer = dataclasses.replace(REQUEST, image={"reference": "docker.io/library/demo:2", "digest": "sha256:2"})
+    todo = k0s_cluster.plan(newer, host.kubectl)
+    assert todo.record and not todo.start
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({"name": "other"}, "of the cluster 'demo'"), ({"version": "v1.36.1"}, "runs k0s v1.35.4")]
+)
+def test_another_cluster_is_refused(host: Host, changes: t.Dict[str, t.Any], told: str) -> None:
+    host.make_node(REQUEST)
+    with pytest.raises(ClusterError, match=told):
+        k0s_cluster.plan(dataclasses.replace(REQUEST, **changes), host.kubectl)
+
+
+def test_a_node_of_others_is_refused(host: Host) -> None:
+    host.node.touch()
+    with pytest.raises(ClusterError, match="did not make"):
+        k0s_cluster.plan(REQUEST, host.kubectl)
+
+
+def test_an_attempt_that_was_cut_off_goes_on(host: Host) -> None:
+    host.make_node(REQUEST)
+    write_json(host.traces.record_path, {"state": record.STARTED, "before": {}})
+    assert k0s_cluster.plan(REQUEST, host.kubectl).start
+
+
+def join_request(**changes: t.Any) -> k0s_cluster.JoinRequest:
+    given: t.Dict[str, t.Any] = {"name": "demo", "role": "worker", "endpoint": "10.0.0.1:6443", "ca": "", "token": None}
+    return k0s_cluster.JoinRequest(**{**given, "state": {}, **changes})
+
+
+def test_joining_needs_a_token(host: Host) -> None:
+    todo = k0s_cluster.join_plan(join_request())
+    with pytest.raises(ClusterError, match="no token"):
+        k0s_cluster.join(host.run, join_request(), todo, SERVICE, host.kubectl)
+
+
+def test_a_control_plane_keeps_the_record(host: Host) -> None:
+    host.make_node(REQUEST)
+    same = join_request(role="control_plane", state=REQUEST.state())
+    assert not k0s_cluster.join_plan(same).changed
+    assert k0s_cluster.join_plan(join_request(role="control_plane", state={"name": "demo"})).record
+    assert not k0s_cluster.join_plan(join_request(role="control_plane")).changed
+
+
+def test_a_worker_of_another_cluster_is_refused(
+    host: Host, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    host.make_node(REQUEST)
+    pem = certificates.ca.read_text()
+    kubeconfig = tmp_path / "kubelet.conf"
+    monkeypatch.setattr(k0s, "KUBELET_KUBECONFIG", str(kubeconfig))
+    kubeconfig.write_text(f"    certificate-authority-data: {base64.b64encode(pem.encode()).decode()}\n")
+    assert not k0s_cluster.join_plan(join_request(ca=pem)).changed
+    with pytest.raises(ClusterError, match="another cluster"):
+        k0s_cluster.join_plan(join_request(ca=pem.replace("MII", "MIJ", 1)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (Completed(1, "", "failed to get k0s status"), "made no join token"),
+        (Completed(0, "\n", ""), "made no join token"),
+    ],
+)
+def test_a_token_that_was_not_made_is_told(host: Host, answer: Completed, told: str) -> None:
+    host.answers["k0s token create --role=controller --expiry=15m0s"] = answer
+    with pytest.raises(ClusterError, match=told):
+        k0s_cluster.create_token(host.run, "control_plane", "15m0s")
+
+
+@pytest.mark.parametrize("token", ["", "nonsense!", base64.b64encode(b"plain").decode()])
+def test_what_is_no_token_is_told(token: str) -> None:
+    with pytest.raises(ClusterError):
+        k0s.token_id(token)
+
+
+def test_a_token_is_named_kept_secret_and_taken_away(tmp_path: pathlib.Path) -> None:
+    assert k0s.token_id(TOKEN) == "abcdef"
+    assert SECRET not in k0s.redacted(f"x {SECRET}") and TOKEN not in k0s.redacted(f"k0s worker {TOKEN}")
+    place = tmp_path / "join"
+    with k0s.JoinToken(TOKEN, str(place)):
+        assert (place / "token").read_text() == TOKEN
+        assert stat.S_IMODE(os.stat(place / "token").st_mode) == 0o600
+        assert TOKEN not in (place / "environment").read_text()
+    assert not place.exists()
+    with k0s.JoinToken(None, str(place)):
+        assert not place.exists()
+
+
+def lease(name: str, renewed: str, holder: str = "x") -> t.Dict[str, t.Any]:
+    spec = {"renewTime": renewed, "leaseDurationSeconds": 60, "holderIdentity": holder}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def test_who_is_missing(host: Host) -> None:
+    leases = [
+        lease("k0s-ctrl-cp1", "2026-11-21T11:59:30.000000Z"),
+        lease("k0s-ctrl-cp2", "2026-11-21T11:58:59.000000Z"),
+        lease("k0s-ctrl-cp3", "2026-11-21T11:59:59.000000Z", holder=""),
+        lease("w1", "2026-11-21T11:59:59.000000Z"),
+    ]
+    host.answers["kubectl get"] = Completed(0, json.dumps({"kind": "List", "items": leases}), "")
+    assert k0s_cluster.missing("control_plane", ["cp1", "cp2", "cp3"], host.kubectl, NOW) == ["cp2", "cp3"]
+    host.answers["kubectl get"] = Completed(0, json.dumps({"kind": "List", "items": NODES}), "")
+    assert k0s_cluster.missing("worker", ["kube-w", "new"], host.kubectl, NOW) == ["new"]
+
+
+STATUS = {"WorkerToAPIConnectionStatus": {"Success": False, "Message": "no route"}}
+UP = {"WorkerToAPIConnectionStatus": {"Success": True, "Message": ""}}
+
+
+@pytest.mark.parametrize(
+    ("service", "answers", "told"),
+    [
+        (SERVICE, {"k0s status": Completed(1, "", "not running")}, "does not answer"),
+        (SERVICE, {"k0s status": Completed(0, json.dumps(STATUS), "")}, "no route"),
+        (
+            dataclasses.replace(SERVICE, workloads=False),
+            {"k0s status": Completed(0, json.dumps(STATUS), ""), "kubectl get": Completed(1, "", "refused")},
+            "refused",
+        ),
+        (dataclasses.replace(SERVICE, workloads=False), {"k0s status": Completed(0, json.dumps(STATUS), "")}, None),
+        (SERVICE, {"k0s status": Completed(0, json.dumps(UP), "")}, None),
+    ],
+)
+def test_what_a_host_waits_for(
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    service: k0s.Service,
+    answers: t.Dict[str, Completed],
+    told: t.Optional[str],
+) -> None:
+    host.answers = answers
+    monkeypatch.setattr(k0s, "url_answers", lambda *_arguments: lambda: None)
+    found = k0s.waits_for(host.run, service, host.kubectl)
+    assert found is None if told is None else told in str(found)
+
+
+def test_a_connection_without_a_kubelet_is_not_enough(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.answers = {"k0s status": Completed(0, json.dumps(UP), "")}
+    monkeypatch.setattr(k0s, "url_answers", lambda *_arguments: lambda: "refused")
+    assert "kubelet" in str(k0s.waits_for(host.run, SERVICE, host.kubectl))
+
+
+def test_no_control_plane_joins_a_sick_etcd(host: Host) -> None:
+    host.answers["k0s status"] = Completed(0, "{}", "")
+    k0s_cluster.refuse_sick_etcd(host.run, host.kubectl)
+    host.answers["timeout 30 k0s etcd member-list"] = Completed(124, "", "")
+    with pytest.raises(ClusterError, match="etcd is not healthy"):
+        k0s_cluster.refuse_sick_etcd(host.run, host.kubectl)
+    kine = {"ClusterConfig": {"spec": {"storage": {"type": "kine"}}}}
+    host.answers["k0s status"] = Completed(0, json.dumps(kine), "")
+    k0s_cluster.refuse_sick_etcd(host.run, host.kubectl)
+
+
+def test_members_without_workloads_are_members() -> None:
+    nodes = json.loads(json.dumps(NODES))
+    nodes[0]["metadata"]["labels"] = {"node.k0sproject.io/role": "control-plane"}
+    pure = {
+        "metadata": {"name": "cp9"},
+        "status": {"k0sVersion": "v1.35.4+k0s.0", "addresses": [{"type": "InternalIP", "address": "10.0.0.9"}]},
+    }
+    same = {"metadata": {"name": nodes[0]["metadata"]["name"]}}
+    found = k0s_cluster.members_of(nodes, [pure, same])
+    assert [(item["name"], item["role"]) for item in found] == [
+        ("cp9", "control_plane"),
+        ("kube-cp", "control_plane"),
+        ("kube-w", "worker"),
+    ]
+    assert found[0]["address"] == "10.0.0.9"
