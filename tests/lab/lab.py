@@ -16,7 +16,7 @@ import typing as t
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")
-STORE = CACHE / "store"
+STORE = pathlib.Path(os.environ.get("SEALER_LAB_STORE") or CACHE / "store")
 DEMO_IMAGE = "demo:1"
 RECAP = re.compile(
     r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE
@@ -71,7 +71,8 @@ class Lab:
 
     name: prefix of the hosts' names; workers, control_planes: how many of each; registries: how many hosts, from the
     first on, are registry hosts (0: the control planes are, without the group); subnet: first three bytes of its
-    network's addresses.
+    network's addresses; image: what site installs; kubeconfig: the administrator's, on a
+    control plane.
     """
 
     name: str
@@ -79,6 +80,8 @@ class Lab:
     registries: int = 0
     subnet: str = "10.77.88"
     control_planes: int = 1
+    image: str = DEMO_IMAGE
+    kubeconfig: str = "/etc/kubernetes/admin.conf"
 
     def _make(self, action: str) -> None:
         run = playbook(
@@ -129,8 +132,8 @@ class Lab:
     def play(
         self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str
     ) -> Run:
-        """Run a playbook of the collection on this lab's hosts with the demo's image."""
-        given = {"sealer_image": DEMO_IMAGE, "sealer_store": str(STORE), **(variables or {})}
+        """Run a playbook of the collection on this lab's hosts with its image."""
+        given = {"sealer_image": self.image, "sealer_store": str(STORE), **(variables or {})}
         return playbook(
             f"sealer.cluster.{name}",
             f"--inventory={self.inventory}",
@@ -159,7 +162,7 @@ class Lab:
         return json.loads(
             self.ssh(
                 self.control_plane,
-                f"KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl {command} --output json",
+                f"KUBECONFIG={self.kubeconfig} kubectl --cache-dir /tmp/kubectl {command} --output json",
             )
         )
 

@@ -79,7 +79,15 @@ class DebianBuild:
     member: str
 
 
-Build = t.Union[GoBuild, CBuild, DebianBuild]
+@dataclass(frozen=True)
+class FileBuild:
+    """A program that was made elsewhere and put beside the parts list."""
+
+    version: str
+    path: str
+
+
+Build = t.Union[GoBuild, CBuild, DebianBuild, FileBuild]
 
 
 @dataclass(frozen=True)
@@ -211,19 +219,21 @@ def _url(value: Value, versions: t.Mapping[str, str]) -> str:
 
 def _build(value: Value, versions: t.Mapping[str, str], version: str) -> Build:
     keys = dict(value.items())
-    kinds = [kind for kind in ("go", "c", "debian") if kind in keys]
+    kinds = [kind for kind in ("go", "c", "debian", "file") if kind in keys]
     if len(kinds) != 1:
-        raise value.error("a build names one of go, c and debian")
+        raise value.error("a build names one of go, c, debian and file")
     if kinds == ["debian"]:
         fields = value.fields(("debian", "member"))
         return DebianBuild(_debian(fields["debian"]), fields["member"].absolute_path())
-    optional = ("version",) if kinds == ["c"] else ("version", "package", "ldflags", "cgo")
+    optional = ("version",) if kinds in (["c"], ["file"]) else ("version", "package", "ldflags", "cgo")
     fields = value.fields(kinds, optional)
     own = fields["version"].filled(versions) if "version" in fields else version
     if not own:
         raise value.error("the version is missing")
     if kinds == ["c"]:
         return CBuild(own, fields["c"].relative_path())
+    if kinds == ["file"]:
+        return FileBuild(own, fields["file"].relative_path())
     if "package" not in fields:
         raise value.error("package is missing")
     return GoBuild(

@@ -18,6 +18,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import
     Build,
     CBuild,
     Download,
+    FileBuild,
     GoBuild,
     Image,
     Part,
@@ -52,6 +53,7 @@ class Makers:
         self.downloader = downloader
         self.debian = Debian(cache)
         self._compiler = Compiler(directory, cache)
+        self._directory = directory
 
     def origin(self, spec: t.Union[Download, Build], program: str, arch: str) -> Origin:
         """What a program is made from."""
@@ -61,6 +63,9 @@ class Makers:
             return self._compiler.go_origin(spec, program, arch)
         if isinstance(spec, CBuild):
             return self._compiler.c_origin(spec, program, arch)
+        if isinstance(spec, FileBuild):
+            made = self._beside(spec, program)
+            return Origin(spec.version, f"{spec.path} sha256:{made.sha256}", key_of(made.sha256, arch))
         return self.debian.origin(spec, program, arch)
 
     def make(self, spec: t.Union[Download, Build], program: str, arch: str, pinned: str) -> Made:
@@ -71,7 +76,20 @@ class Makers:
             return self._compiler.go_make(spec, program, arch)
         if isinstance(spec, CBuild):
             return self._compiler.c_make(spec, program, arch)
+        if isinstance(spec, FileBuild):
+            return self._beside(spec, program)
         return self.debian.make(spec, program, arch)
+
+    def _beside(self, spec: FileBuild, program: str) -> Made:
+        path = os.path.join(self._directory, spec.path)
+        if not os.path.isfile(path):
+            raise BuildError(
+                f"{program} cannot be built here",
+                where=path,
+                why="its project's modules cannot be had",
+                fix=f"Gather with `source: download`, or put {program} {spec.version} there, made by its project's own means.",
+            )
+        return Made(path, *sum_of(path))
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import KIND as UNIT
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 
-# Present where this collection's kubeadm role has been, and only there.
-OWN_STATE = ("/etc/sealer/cluster.json", "/var/lib/sealer/kubeadm.json")
+# Present where a role of this collection has made a node, and only there.
+OWN_STATE = ("/etc/sealer/cluster.json", *(traces.record_path for traces in BY_RUNTIME.values()))
 RIVALS = (
     "containerd.service",
     "k0scontroller.service",

@@ -333,3 +333,23 @@ def test_other_architectures_are_downloaded_only(bench: Bench, go: pathlib.Path)
     result = bench.gather(platforms=[HOST, other])
     assert f"parts/{other.architecture}/bin/node" in bench.files
     assert len({pin.platform for pin in result.lock.programs}) == 2
+
+
+def test_a_program_made_elsewhere_lies_beside_the_list(bench: Bench, go: pathlib.Path) -> None:
+    bench.edit("parts.yml", "    optional: nobody can build it\n", "")
+    bench.edit(
+        "parts.yml",
+        "    programs: {extra: bin/extra}\n",
+        "    programs: {extra: bin/extra}\n    build: {file: own/extra}\n",
+    )
+    with pytest.raises(BuildError, match=r"own/extra: .*put extra 3.0 there"):
+        bench.gather(source="build")
+    (bench.path / "own").mkdir()
+    (bench.path / "own/extra").write_bytes(b"mine")
+    bench.twice(source="build")
+    program = bench.dest / "parts" / ARCH / "bin/extra"
+    assert program.read_bytes() == b"mine" and program.stat().st_mode & 0o111
+    assert not bench.twice(source="build").changed
+    (bench.path / "own/extra").write_bytes(b"newer")
+    assert bench.twice(source="build").changed
+    assert program.read_bytes() == b"newer"
