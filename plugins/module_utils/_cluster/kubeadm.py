@@ -48,7 +48,7 @@ def is_node() -> bool:
 def is_member() -> bool:
     """Whether this collection made the host a node, from beginning to end."""
     found = record.read_record()
-    return is_node() and found is not None and not unfinished(found)
+    return is_node() and found is not None and not record.unfinished(found)
 
 
 def run_kubeadm(

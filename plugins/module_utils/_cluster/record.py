@@ -27,8 +27,6 @@ RECORD_PATH = KUBEADM.record_path
 STARTED = "started"
 DONE = "done"
 
-# Values that the kubelet and kube-proxy write without asking.
-
 
 def sysctl_path(name: str) -> str:
     return "/proc/sys/" + name.replace(".", "/")
