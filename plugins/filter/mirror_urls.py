@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.plugin_utils._addresses import address_of, bracketed
 
 DOCUMENTATION = r"""
 name: mirror_urls
@@ -58,20 +58,7 @@ def mirror_urls(
     """A URL for each host."""
     if isinstance(hosts, str) or not isinstance(hosts, t.Sequence) or not isinstance(hostvars, t.Mapping):
         raise AnsibleFilterError("mirror_urls wants a list of hosts and the variable 'hostvars'")
-    return [f"https://{_bracketed(_address(host, hostvars[host]))}:{int(port)}" for host in hosts]
-
-
-def _address(host: str, variables: t.Mapping[str, t.Any]) -> str:
-    facts = variables.get("ansible_facts") or {}
-    routed = (facts.get("default_ipv4") or {}).get("address")
-    return str(variables.get("sealer_node_address") or routed or variables.get("ansible_host") or host)
-
-
-def _bracketed(address: str) -> str:
-    try:
-        return f"[{address}]" if ipaddress.ip_address(address).version == 6 else address
-    except ValueError:
-        return address
+    return [f"https://{bracketed(address_of(host, hostvars[host]))}:{int(port)}" for host in hosts]
 
 
 class FilterModule:

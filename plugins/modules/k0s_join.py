@@ -53,6 +53,11 @@ options:
     description: The cluster's record, as M(sealer.cluster.k0s_token) tells it; control planes keep it.
     type: dict
     default: {}
+  refused:
+    description: Why control planes that were asked gave no credentials; told when the host cannot join without them.
+    type: list
+    elements: str
+    default: []
   workloads:
     description: Whether the control plane runs workloads as well, which makes it a node.
     type: bool
@@ -116,6 +121,7 @@ ARGUMENT_SPEC = {
     "ca": {"type": "str", "required": True},
     "token": {"type": "str", "no_log": True},
     "state": {"type": "dict", "default": {}},
+    "refused": {"type": "list", "elements": "str", "default": []},
     "workloads": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
 }

@@ -15,7 +15,7 @@ import glob
 import os
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, kubeadm_info, record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import credentials, k0s, kubeadm_info, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
@@ -111,6 +111,7 @@ class JoinRequest:
     ca: str
     token: t.Optional[str]
     state: Json
+    refused: t.Sequence[str] = ()
 
 
 def join_plan(request: JoinRequest) -> Plan:
@@ -136,13 +137,8 @@ def join(run: Runner, request: JoinRequest, todo: Plan, service: k0s.Service, ku
     """Join; when that fails, k0s is off the host again. Returns what it said."""
     said = ""
     if todo.start:
-        if not request.token:
-            raise ClusterError(
-                f"the host is to join {request.endpoint}, but there is no token for it",
-                why="the cluster still counts a node of this name as ready, though this host is none",
-                fix="Wait a minute until the cluster has noticed, or delete that node with kubectl, and run this again",
-            )
-        said = k0s.start(run, service, kubectl, "join", request.token)
+        token = credentials.required(request.endpoint, request.token, request.refused)
+        said = k0s.start(run, service, kubectl, "join", token)
         record.finish({"cluster": request.name}, K0S.record_path)
     if todo.record and todo.after:
         write_json(cluster_state.STATE_PATH, todo.after)

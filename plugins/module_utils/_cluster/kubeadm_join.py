@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import credentials, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
@@ -77,24 +77,13 @@ def needs_to_join(request: JoinRequest) -> bool:
 
 def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
-    if not request.endpoint:
-        raise ClusterError(
-            "no control plane of the cluster gave credentials to this host",
-            why="; ".join(request.refused),
-            fix="Start the cluster on its first control plane, or bring a control plane back, and run this again",
-        )
-    if not request.token:
-        raise ClusterError(
-            f"the host is to join {request.endpoint}, but there is no token for it",
-            why="the cluster still counts a node of this name as ready, though this host is none",
-            fix="Wait a minute until the cluster has noticed, or delete that node with kubectl, and run this again",
-        )
+    token = credentials.required(request.endpoint, request.token, request.refused)
     with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)], directory) as kubeconfig:
         document = copy.deepcopy(request.document)
         document["discovery"] = {
             **document.get("discovery", {}),
             "file": {"kubeConfigPath": kubeconfig.path},
-            "tlsBootstrapToken": request.token,
+            "tlsBootstrapToken": token,
         }
         if request.control_plane:
             document["controlPlane"]["certificateKey"] = request.certificate_key

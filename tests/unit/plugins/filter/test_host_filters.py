@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sealer.cluster.plugins.filter.inventory_problems import inventory_problems
 from ansible_collections.sealer.cluster.plugins.filter.mirror_urls import mirror_urls
+from ansible_collections.sealer.cluster.plugins.filter.node_addresses import node_addresses
 
 Variables = dict[str, dict[str, t.Any]]
 
@@ -30,9 +31,15 @@ def test_mirror_urls(variables: Variables, urls: list[str]) -> None:
     assert mirror_urls(list(variables), variables, "5000") == urls
 
 
-def test_mirror_urls_want_a_list() -> None:
+def test_addresses_of_nodes() -> None:
+    known: Variables = {"a": {"ansible_host": "10.0.0.1"}, "b": {}, "c": {"sealer_node_address": "fd00::1"}}
+    assert node_addresses(list(known), known) == ["10.0.0.1", "fd00::1"]
+
+
+@pytest.mark.parametrize("asked", [mirror_urls, node_addresses])
+def test_they_want_a_list(asked: t.Any) -> None:
     with pytest.raises(AnsibleFilterError, match="list of hosts"):
-        mirror_urls("a", {})
+        asked("a", {})
 
 
 @pytest.mark.parametrize(
