@@ -84,13 +84,14 @@ type children struct {
 	requests chan func()
 	mutex    sync.Mutex
 	running  []*child
+	ctx      context.Context
 	failed   context.CancelCauseFunc
 }
 
 // newChildren also gives a context that ends when one of them does.
 func newChildren(ctx context.Context, bin string) (context.Context, *children) {
 	ctx, failed := context.WithCancelCause(ctx)
-	made := &children{bin: bin, requests: make(chan func()), failed: failed}
+	made := &children{bin: bin, requests: make(chan func()), ctx: ctx, failed: failed}
 	go func() {
 		runtime.LockOSThread()
 		for request := range made.requests {
@@ -133,6 +134,9 @@ func (c *children) start(name, logTo string, arguments ...string) error {
 	go func() {
 		err := command.Wait()
 		close(one.done)
+		if c.ctx.Err() == nil {
+			say("error", "%s exited: %v", name, err)
+		}
 		c.failed(fmt.Errorf("%s exited: %v", name, err))
 	}()
 	return nil
