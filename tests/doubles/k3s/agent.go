@@ -28,6 +28,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sealer.invalid/doubles/shared"
 )
 
 type agent struct {
@@ -37,7 +39,7 @@ type agent struct {
 	address   string
 	api       string
 	facts     map[string]string
-	children  *children
+	children  *shared.Children
 }
 
 // identity is the node's name and address.
@@ -77,8 +79,8 @@ func runAgent(ctx context.Context, given settings, own *server) error {
 		if failure != nil {
 			return failure
 		}
-		ctx, a.children = newChildren(ctx, bin)
-		defer a.children.stop()
+		ctx, a.children = shared.NewChildren(ctx, bin, nil)
+		defer a.children.Stop()
 		err = a.join(ctx)
 	}
 	if err != nil {
@@ -88,7 +90,7 @@ func runAgent(ctx context.Context, given settings, own *server) error {
 		return err
 	}
 	notify()
-	say("info", "k3s is up and running")
+	shared.Say("info", "k3s is up and running")
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
@@ -130,7 +132,7 @@ func (a *agent) join(ctx context.Context) error {
 	if a.on("disable-apiserver-lb") {
 		return nil
 	}
-	api, err := newKube(a.api, a.path("server-ca.crt"), a.path("client-kubelet"))
+	api, err := shared.NewKube(a.api, a.path("server-ca.crt"), a.path("client-kubelet"))
 	if err != nil {
 		return err
 	}
@@ -148,13 +150,13 @@ func (a *agent) requiredToken() (string, error) {
 
 // register gets the node's certificates with the token, or, once there are some, with the one it has.
 func (a *agent) register(ctx context.Context, url string, with token) error {
-	password, err := firstLine("/etc/rancher/node/password")
+	password, err := shared.FirstLine("/etc/rancher/node/password")
 	if err != nil {
 		return err
 	}
 	if password == "" {
-		password = randomHex(16)
-		if err := writeFile("/etc/rancher/node/password", password+"\n", 0o600); err != nil {
+		password = shared.RandomHex(16)
+		if err := shared.WriteFile("/etc/rancher/node/password", password+"\n", 0o600); err != nil {
 			return err
 		}
 	}
@@ -162,7 +164,7 @@ func (a *agent) register(ctx context.Context, url string, with token) error {
 	if err != nil {
 		return err
 	}
-	err = waitFor(ctx, "the server's configuration", 2*time.Minute, func() error { return server.fetch("/v1-k3s/config", &a.facts) })
+	err = shared.WaitFor(ctx, "the server's configuration", 2*time.Minute, func() error { return server.fetch("/v1-k3s/config", &a.facts) })
 	if err != nil {
 		return err
 	}
@@ -171,7 +173,7 @@ func (a *agent) register(ctx context.Context, url string, with token) error {
 		return err
 	}
 	for name, content := range map[string]string{"server-ca.crt": server.ca, "client-ca.crt": clientCA} {
-		if err := writeFile(a.path(name), content, 0o644); err != nil {
+		if err := shared.WriteFile(a.path(name), content, 0o644); err != nil {
 			return err
 		}
 	}
@@ -181,7 +183,7 @@ func (a *agent) register(ctx context.Context, url string, with token) error {
 		}
 	}
 	for file, certificate := range map[string]string{"kubelet": "client-kubelet", "kubeproxy": "client-kube-proxy", "k3scontroller": "client-k3s-controller"} {
-		if err := kubeconfig(a.path(file+".kubeconfig"), a.api, a.path("server-ca.crt"), a.path(certificate), false, 0o600); err != nil {
+		if err := shared.Kubeconfig(a.path(file+".kubeconfig"), a.api, a.path("server-ca.crt"), a.path(certificate), false, 0o600); err != nil {
 			return err
 		}
 	}
@@ -203,14 +205,14 @@ func (a *agent) certificate(from *supervisor, name, password string) error {
 	if err != nil {
 		return err
 	}
-	key, err := keyPEM(private)
+	key, err := shared.KeyPEM(private)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(a.path(name+".key"), key, 0o600); err != nil {
+	if err := shared.WriteFile(a.path(name+".key"), key, 0o600); err != nil {
 		return err
 	}
-	return writeFile(a.path(name+".crt"), signed, 0o644)
+	return shared.WriteFile(a.path(name+".crt"), signed, 0o644)
 }
 
 // balancer hands connections on to a server that answers; it keeps what it was told of.
@@ -265,19 +267,19 @@ func (b *balancer) carry(from net.Conn) {
 	}
 }
 
-func (b *balancer) follow(ctx context.Context, api *kube) {
+func (b *balancer) follow(ctx context.Context, api *shared.Kube) {
 	for ctx.Err() == nil {
-		if found, err := api.addresses(); err == nil && len(found) > 0 {
+		if found, err := api.Addresses(); err == nil && len(found) > 0 {
 			b.mutex.Lock()
 			changed := strings.Join(found, ",") != strings.Join(b.Servers, ",")
 			b.Servers = found
 			encoded, err := json.Marshal(b)
 			b.mutex.Unlock()
 			if err == nil && changed {
-				err = writeFile(b.state, string(encoded)+"\n", 0o600)
+				err = shared.WriteFile(b.state, string(encoded)+"\n", 0o600)
 			}
 			if err != nil {
-				say("warning", "load balancer: %v", err)
+				shared.Say("warning", "load balancer: %v", err)
 			}
 		}
 		select {

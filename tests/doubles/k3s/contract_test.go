@@ -17,6 +17,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"sealer.invalid/doubles/shared"
 )
 
 func none(string) string { return "" }
@@ -25,7 +27,7 @@ func written(t *testing.T, files map[string]string) string {
 	t.Helper()
 	directory := t.TempDir()
 	for name, content := range files {
-		if err := writeFile(filepath.Join(directory, name), content, 0o600); err != nil {
+		if err := shared.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -139,11 +141,11 @@ func TestTokens(t *testing.T) {
 // A node that has the full token tells nobody but the right server what it knows.
 func TestJoiningKnowsTheServer(t *testing.T) {
 	directory := t.TempDir()
-	ca, err := ensureAuthority(directory, "server-ca")
+	ca, err := shared.EnsureAuthority(directory, "server-ca", "k3s-server-ca")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ca.issue(filepath.Join(directory, "serving"), leaf{"serving", "", []string{"127.0.0.1"}}); err != nil {
+	if err := ca.Issue(filepath.Join(directory, "serving"), shared.Leaf{Name: "serving", Hosts: []string{"127.0.0.1"}}); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(directory, "serving.crt"), filepath.Join(directory, "serving.key"))
@@ -153,7 +155,7 @@ func TestJoiningKnowsTheServer(t *testing.T) {
 	var logins []string
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, request *http.Request) {
 		if request.URL.Path == "/cacerts" {
-			_, _ = out.Write([]byte(ca.pem))
+			_, _ = out.Write([]byte(ca.PEM))
 			return
 		}
 		_, password, _ := request.BasicAuth()
@@ -171,7 +173,7 @@ func TestJoiningKnowsTheServer(t *testing.T) {
 	if _, err := connect(context.Background(), server.URL, wrong, ""); err == nil || !strings.Contains(err.Error(), "CA hash does not match") || len(logins) > 0 {
 		t.Fatalf("a wrong server: %v, and it was told %v", err, logins)
 	}
-	right, err := parseToken(fullToken(ca.pem, "server:secret"), "server")
+	right, err := parseToken(fullToken(ca.PEM, "server:secret"), "server")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,15 +261,15 @@ configs:
 
 func TestCertificates(t *testing.T) {
 	directory := t.TempDir()
-	first, err := ensureAuthority(directory, "client-ca")
+	first, err := shared.EnsureAuthority(directory, "client-ca", "k3s-client-ca")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := ensureAuthority(directory, "client-ca")
-	if err != nil || again.pem != first.pem {
+	again, err := shared.EnsureAuthority(directory, "client-ca", "k3s-client-ca")
+	if err != nil || again.PEM != first.PEM {
 		t.Fatalf("the authority was made twice: %v", err)
 	}
-	if err := again.issue(filepath.Join(directory, "client"), leaf{"system:node:w1", "system:nodes", []string{"w1", "10.0.0.12"}}); err != nil {
+	if err := again.Issue(filepath.Join(directory, "client"), shared.Leaf{Name: "system:node:w1", Group: "system:nodes", Hosts: []string{"w1", "10.0.0.12"}}); err != nil {
 		t.Fatal(err)
 	}
 	pair, err := tls.LoadX509KeyPair(filepath.Join(directory, "client.crt"), filepath.Join(directory, "client.key"))
@@ -278,7 +280,7 @@ func TestCertificates(t *testing.T) {
 	if found.Subject.CommonName != "system:node:w1" || found.Subject.Organization[0] != "system:nodes" || found.DNSNames[0] != "w1" || found.IPAddresses[0].String() != "10.0.0.12" {
 		t.Errorf("%+v", found.Subject)
 	}
-	if _, err := found.Verify(x509.VerifyOptions{Roots: poolOf(first.pem), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := found.Verify(x509.VerifyOptions{Roots: shared.PoolOf(first.PEM), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Error(err)
 	}
 	if mode, err := os.Stat(filepath.Join(directory, "client.key")); err != nil || mode.Mode().Perm() != 0o600 {

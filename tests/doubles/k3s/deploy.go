@@ -10,14 +10,12 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sealer.invalid/doubles/shared"
 )
 
 //go:embed manifests/*.yaml
@@ -63,14 +61,14 @@ func (s *server) deploy(ctx context.Context, deployed map[string]string) error {
 		for name, content := range manifests {
 			path := filepath.Join(directory, name)
 			if disabled[name] {
-				if exists(path) {
+				if shared.Exists(path) {
 					if _, err := s.kubectl(ctx, "delete", "--ignore-not-found", "-f", path); err != nil {
 						return err
 					}
 				}
 				err = os.RemoveAll(path)
 			} else {
-				err = writeFile(path, content, 0o600)
+				err = shared.WriteFile(path, content, 0o600)
 			}
 			if err != nil {
 				return err
@@ -78,38 +76,15 @@ func (s *server) deploy(ctx context.Context, deployed map[string]string) error {
 		}
 		deployed[""] = ""
 	}
-	var failed error
-	err := filepath.WalkDir(directory, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !isManifest(path) || exists(path+".skip") || disabled[entry.Name()] {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		sum := sha256.Sum256(content)
-		if text := hex.EncodeToString(sum[:]); deployed[path] != text {
-			if _, err := s.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--field-manager=deploy@"+s.name, "-f", path); err != nil {
-				failed = errors.Join(failed, err)
-			} else {
-				deployed[path] = text
-			}
-		}
-		return nil
+	return shared.ApplyChanged(directory, deployed, func(path string) bool {
+		return shared.Exists(path+".skip") || disabled[filepath.Base(path)]
+	}, func(path string) error {
+		_, err := s.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--field-manager=deploy@"+s.name, "-f", path)
+		return err
 	})
-	return errors.Join(failed, err)
-}
-
-func isManifest(path string) bool {
-	for _, ending := range []string{".yaml", ".yml", ".json"} {
-		if strings.HasSuffix(path, ending) {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *server) kubectl(ctx context.Context, arguments ...string) (string, error) {
 	environment := []string{"KUBECONFIG=" + s.path("cred", "admin.kubeconfig"), "KUBECACHEDIR=" + s.path("cache")}
-	return s.children.run(ctx, environment, "kubectl", arguments...)
+	return s.children.Run(ctx, environment, "kubectl", arguments...)
 }

@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"slices"
 	"syscall"
+
+	"sealer.invalid/doubles/shared"
 )
 
 // version is set by the linker.
@@ -72,7 +74,7 @@ func execute(ctx context.Context, arguments []string) int {
 			fmt.Fprintf(os.Stderr, "Incorrect Usage: %v\n\n", err)
 			return fatal(err)
 		}
-		say("info", "Starting k3s %s (double)", map[string]string{"server": version, "agent": "agent " + version}[command])
+		shared.Say("info", "Starting k3s %s (double)", map[string]string{"server": version, "agent": "agent " + version}[command])
 		if command == "server" {
 			err = runServer(ctx, given)
 		} else {
@@ -88,7 +90,7 @@ func execute(ctx context.Context, arguments []string) int {
 }
 
 func fatal(err error) int {
-	say("fatal", "%v", err)
+	shared.Say("fatal", "%v", err)
 	return 1
 }
 
@@ -108,7 +110,7 @@ func wrap(name string, arguments []string) error {
 	environment := os.Environ()
 	switch name {
 	case "kubectl":
-		if os.Getenv("KUBECONFIG") == "" && exists("/etc/rancher/k3s/k3s.yaml") {
+		if os.Getenv("KUBECONFIG") == "" && shared.Exists("/etc/rancher/k3s/k3s.yaml") {
 			environment = append(environment, "KUBECONFIG=/etc/rancher/k3s/k3s.yaml")
 		}
 	case "ctr":

@@ -17,6 +17,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"sealer.invalid/doubles/shared"
 )
 
 const containerdSocket = "/run/k3s/containerd/containerd.sock"
@@ -99,7 +101,7 @@ func (a *agent) containerd(ctx context.Context) error {
 		return err
 	}
 	config := a.path("etc", "containerd", "config.toml")
-	if err := writeFile(config, content, 0o600); err != nil {
+	if err := shared.WriteFile(config, content, 0o600); err != nil {
 		return err
 	}
 	for _, directory := range []string{"/run/k3s/containerd", a.cni(), a.path("containerd"), a.path("images"), a.path("pod-manifests")} {
@@ -108,10 +110,10 @@ func (a *agent) containerd(ctx context.Context) error {
 		}
 	}
 	log := a.path("containerd", "containerd.log")
-	if err := a.children.start("containerd", log, "--config", config); err != nil {
+	if err := a.children.Start("containerd", log, "--config", config); err != nil {
 		return err
 	}
-	return waitForAddress(ctx, "unix", containerdSocket)
+	return shared.WaitForAddress(ctx, "unix", containerdSocket)
 }
 
 func (a *agent) containerdConfig(certs string) (string, error) {
@@ -130,7 +132,7 @@ func (a *agent) containerdConfig(certs string) (string, error) {
 	}
 	var out bytes.Buffer
 	err = made.ExecuteTemplate(&out, name, map[string]any{
-		"Root": a.path("containerd"), "Snapshotter": a.get("snapshotter"), "Pause": a.pause(), "Certs": certs, "Bin": a.children.bin,
+		"Root": a.path("containerd"), "Snapshotter": a.get("snapshotter"), "Pause": a.pause(), "Certs": certs, "Bin": a.children.Bin,
 		"CNI": a.cni(), "Systemd": systemdCgroups(),
 	})
 	return out.String(), err
@@ -152,15 +154,15 @@ func (a *agent) images(ctx context.Context) error {
 				return err
 			}
 			for _, name := range strings.Fields(string(content)) {
-				if _, err := a.children.run(ctx, nil, "ctr", append(ctr, "pull", "--hosts-dir", a.path("etc", "containerd", "certs.d"), name)...); err != nil {
-					say("error", "Failed to pull %s: %v", name, err)
+				if _, err := a.children.Run(ctx, nil, "ctr", append(ctr, "pull", "--hosts-dir", a.path("etc", "containerd", "certs.d"), name)...); err != nil {
+					shared.Say("error", "Failed to pull %s: %v", name, err)
 				}
 			}
 		case strings.Contains(filepath.Base(path), ".t"):
-			if _, err := a.children.run(ctx, nil, "ctr", append(ctr, "import", "--local", "--label", "io.cri-containerd.pinned=pinned", path)...); err != nil {
+			if _, err := a.children.Run(ctx, nil, "ctr", append(ctr, "import", "--local", "--label", "io.cri-containerd.pinned=pinned", path)...); err != nil {
 				return err
 			}
-			say("info", "Imported images from %s", path)
+			shared.Say("info", "Imported images from %s", path)
 		}
 	}
 	return nil
@@ -171,21 +173,21 @@ func (a *agent) flannel(ctx context.Context) error {
 	if backend == "none" {
 		return nil
 	}
-	network := object{"Network": strings.Split(a.facts["cluster-cidr"], ",")[0], "EnableIPv6": false, "EnableIPv4": true, "Backend": object{"Type": strings.Replace(backend, "wireguard-native", "wireguard", 1)}}
-	conflist := object{
+	network := shared.Object{"Network": strings.Split(a.facts["cluster-cidr"], ",")[0], "EnableIPv6": false, "EnableIPv4": true, "Backend": shared.Object{"Type": strings.Replace(backend, "wireguard-native", "wireguard", 1)}}
+	conflist := shared.Object{
 		"name": "cbr0", "cniVersion": "0.4.0",
 		"plugins": []any{
-			object{"type": "flannel", "delegate": object{"hairpinMode": true, "forceAddress": true, "isDefaultGateway": true}},
-			object{"type": "portmap", "capabilities": object{"portMappings": true}},
-			object{"type": "bandwidth", "capabilities": object{"bandwidth": true}},
+			shared.Object{"type": "flannel", "delegate": shared.Object{"hairpinMode": true, "forceAddress": true, "isDefaultGateway": true}},
+			shared.Object{"type": "portmap", "capabilities": shared.Object{"portMappings": true}},
+			shared.Object{"type": "bandwidth", "capabilities": shared.Object{"bandwidth": true}},
 		},
 	}
-	for path, document := range map[string]object{a.path("etc", "flannel", "net-conf.json"): network, filepath.Join(a.cni(), "10-flannel.conflist"): conflist} {
+	for path, document := range map[string]shared.Object{a.path("etc", "flannel", "net-conf.json"): network, filepath.Join(a.cni(), "10-flannel.conflist"): conflist} {
 		encoded, err := json.MarshalIndent(document, "", "  ")
 		if err != nil {
 			return err
 		}
-		if err := writeFile(path, string(encoded)+"\n", 0o644); err != nil {
+		if err := shared.WriteFile(path, string(encoded)+"\n", 0o644); err != nil {
 			return err
 		}
 	}
@@ -199,23 +201,23 @@ func (a *agent) flannel(ctx context.Context) error {
 	if face == "" {
 		face = a.address
 	}
-	return a.children.start(
+	return a.children.Start(
 		"flanneld", "", "--kube-subnet-mgr", "--kubeconfig-file="+a.path("k3scontroller.kubeconfig"), "--iface="+face, "--ip-masq",
 		"--net-config-path="+a.path("etc", "flannel", "net-conf.json"),
 	)
 }
 
 func (a *agent) waitForPodCIDR(ctx context.Context) error {
-	api, err := newKube(a.api, a.path("server-ca.crt"), a.path("client-kubelet"))
+	api, err := shared.NewKube(a.api, a.path("server-ca.crt"), a.path("client-kubelet"))
 	if err != nil {
 		return err
 	}
-	return waitFor(ctx, "the node's network", 3*time.Minute, func() error {
-		found, err := api.do("GET", "/api/v1/nodes/"+a.name, nil)
+	return shared.WaitFor(ctx, "the node's network", 3*time.Minute, func() error {
+		found, err := api.Do("GET", "/api/v1/nodes/"+a.name, nil)
 		if err != nil {
 			return err
 		}
-		spec, _ := found["spec"].(object)
+		spec, _ := found["spec"].(shared.Object)
 		if spec["podCIDR"] == nil {
 			return errors.New("no podCIDR yet")
 		}
@@ -228,12 +230,12 @@ func (a *agent) kubelet(context.Context) error {
 	if systemdCgroups() {
 		driver = "systemd"
 	}
-	config := object{
+	config := shared.Object{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "cgroupDriver": driver, "failSwapOn": false,
-		"authentication": object{"anonymous": object{"enabled": false}, "webhook": object{"enabled": true}, "x509": object{"clientCAFile": a.path("client-ca.crt")}},
-		"authorization":  object{"mode": "Webhook"}, "clusterDNS": []string{a.facts["dns"]}, "clusterDomain": a.facts["cluster-domain"],
-		"containerRuntimeEndpoint": "unix://" + containerdSocket, "serializeImagePulls": false, "evictionHard": object{"imagefs.available": "5%", "nodefs.available": "5%"},
-		"evictionMinimumReclaim": object{"imagefs.available": "10%", "nodefs.available": "10%"}, "staticPodPath": a.path("pod-manifests"),
+		"authentication": shared.Object{"anonymous": shared.Object{"enabled": false}, "webhook": shared.Object{"enabled": true}, "x509": shared.Object{"clientCAFile": a.path("client-ca.crt")}},
+		"authorization":  shared.Object{"mode": "Webhook"}, "clusterDNS": []string{a.facts["dns"]}, "clusterDomain": a.facts["cluster-domain"],
+		"containerRuntimeEndpoint": "unix://" + containerdSocket, "serializeImagePulls": false, "evictionHard": shared.Object{"imagefs.available": "5%", "nodefs.available": "5%"},
+		"evictionMinimumReclaim": shared.Object{"imagefs.available": "10%", "nodefs.available": "10%"}, "staticPodPath": a.path("pod-manifests"),
 		"tlsCertFile": a.path("serving-kubelet.crt"), "tlsPrivateKeyFile": a.path("serving-kubelet.key"), "healthzBindAddress": "127.0.0.1",
 	}
 	if path := a.get("resolv-conf"); path != "" {
@@ -243,7 +245,7 @@ func (a *agent) kubelet(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(a.path("etc", "kubelet.conf.d", "00-k3s-defaults.conf"), string(encoded)+"\n", 0o600); err != nil {
+	if err := shared.WriteFile(a.path("etc", "kubelet.conf.d", "00-k3s-defaults.conf"), string(encoded)+"\n", 0o600); err != nil {
 		return err
 	}
 	arguments := []string{
@@ -256,7 +258,7 @@ func (a *agent) kubelet(context.Context) error {
 	if taints := a.all("node-taint"); len(taints) > 0 {
 		arguments = append(arguments, "--register-with-taints="+strings.Join(taints, ","))
 	}
-	return a.children.start("kubelet", "", append(arguments, extra(a.all("kubelet-arg"))...)...)
+	return a.children.Start("kubelet", "", append(arguments, extra(a.all("kubelet-arg"))...)...)
 }
 
 func (a *agent) proxy(context.Context) error {
@@ -267,5 +269,5 @@ func (a *agent) proxy(context.Context) error {
 		"--kubeconfig=" + a.path("kubeproxy.kubeconfig"), "--hostname-override=" + a.name, "--cluster-cidr=" + a.facts["cluster-cidr"],
 		"--proxy-mode=iptables", "--healthz-bind-address=127.0.0.1",
 	}
-	return a.children.start("kube-proxy", "", append(arguments, extra(a.all("kube-proxy-arg"))...)...)
+	return a.children.Start("kube-proxy", "", append(arguments, extra(a.all("kube-proxy-arg"))...)...)
 }

@@ -22,6 +22,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"sealer.invalid/doubles/shared"
 )
 
 type registries struct {
@@ -183,7 +185,7 @@ func writeHosts(directory string, files map[string]string) error {
 		return err
 	}
 	for name, content := range files {
-		if err := writeFile(filepath.Join(directory, name, "hosts.toml"), content, 0o600); err != nil {
+		if err := shared.WriteFile(filepath.Join(directory, name, "hosts.toml"), content, 0o600); err != nil {
 			return err
 		}
 	}

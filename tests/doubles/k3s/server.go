@@ -16,9 +16,10 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
+
+	"sealer.invalid/doubles/shared"
 )
 
 // "The following options must be set to the same value on all servers" (docs/cli/server.md).
@@ -42,15 +43,15 @@ type server struct {
 	directory  string
 	name       string
 	address    string
-	serverCA   authority
-	clientCA   authority
-	headerCA   authority
-	etcdServer authority
-	etcdPeer   authority
+	serverCA   shared.Authority
+	clientCA   shared.Authority
+	headerCA   shared.Authority
+	etcdServer shared.Authority
+	etcdPeer   shared.Authority
 	password   string
 	agentToken string
-	children   *children
-	kube       *kube
+	children   *shared.Children
+	kube       *shared.Kube
 	joining    *supervisor
 }
 
@@ -72,8 +73,8 @@ func runServer(ctx context.Context, given settings) error {
 		return err
 	}
 	s := &server{settings: given, directory: filepath.Join(given.get("data-dir"), "server"), name: name, address: address}
-	ctx, s.children = newChildren(ctx, bin)
-	defer s.children.stop()
+	ctx, s.children = shared.NewChildren(ctx, bin, nil)
+	defer s.children.Stop()
 	if err := s.bootstrap(ctx); err != nil {
 		return err
 	}
@@ -91,7 +92,7 @@ func (s *server) path(parts ...string) string {
 	return filepath.Join(append([]string{s.directory}, parts...)...)
 }
 
-func (s *server) embedded() bool { return exists(s.path("db", "etcd")) }
+func (s *server) embedded() bool { return shared.Exists(s.path("db", "etcd")) }
 
 // bootstrap brings what all servers share: from a server that is there, or new.
 func (s *server) bootstrap(ctx context.Context) error {
@@ -110,21 +111,21 @@ func (s *server) bootstrap(ctx context.Context) error {
 		if err := s.fetchBootstrap(ctx, given); err != nil {
 			return err
 		}
-	} else if strings.HasPrefix(given, "K10") && !exists(s.path("tls", "server-ca.crt")) {
+	} else if strings.HasPrefix(given, "K10") && !shared.Exists(s.path("tls", "server-ca.crt")) {
 		return errors.New("starting a new cluster with a full token is not possible: the cluster CA is not known yet")
 	} else if s.on("cluster-init") {
 		if err := os.MkdirAll(s.path("db", "etcd"), 0o700); err != nil {
 			return err
 		}
 	}
-	for name, into := range map[string]*authority{
+	for name, into := range map[string]*shared.Authority{
 		"server-ca": &s.serverCA, "client-ca": &s.clientCA, "request-header-ca": &s.headerCA, "etcd/server-ca": &s.etcdServer, "etcd/peer-ca": &s.etcdPeer,
 	} {
-		if *into, err = ensureAuthority(s.path("tls"), name); err != nil {
+		if *into, err = shared.EnsureAuthority(s.path("tls"), name, fmt.Sprintf("k3s-%s@%d", name, time.Now().Unix())); err != nil {
 			return err
 		}
 	}
-	if err := serviceKey(s.path("tls", "service.key")); err != nil {
+	if err := shared.ServiceKey(s.path("tls", "service.key")); err != nil {
 		return err
 	}
 	return s.tokens(given)
@@ -152,7 +153,7 @@ func (s *server) fetchBootstrap(ctx context.Context, given string) error {
 		return err
 	}
 	for name, content := range files {
-		if err := writeFile(s.path(name), content, 0o600); err != nil {
+		if err := shared.WriteFile(s.path(name), content, 0o600); err != nil {
 			return err
 		}
 	}
@@ -175,7 +176,7 @@ func (s *server) critical() map[string]string {
 
 // tokens are written in the secure form: server/token, node-token and agent-token (docs/cli/token.md).
 func (s *server) tokens(given string) error {
-	recorded, err := firstLine(s.path("cred", "passwd"))
+	recorded, err := shared.FirstLine(s.path("cred", "passwd"))
 	if err != nil {
 		return err
 	}
@@ -184,7 +185,7 @@ func (s *server) tokens(given string) error {
 		if parsed, err = parseToken(given, "server"); err != nil {
 			return err
 		}
-		if parsed.hash != "" && parsed.hash != caHash(s.serverCA.pem) {
+		if parsed.hash != "" && parsed.hash != caHash(s.serverCA.PEM) {
 			return errors.New("token CA hash does not match the Cluster CA certificate hash")
 		}
 		if recorded != "" && recorded != parsed.password {
@@ -193,18 +194,18 @@ func (s *server) tokens(given string) error {
 		recorded = parsed.password
 	}
 	if recorded == "" {
-		recorded = randomHex(16)
+		recorded = shared.RandomHex(16)
 	}
 	s.password = recorded
 	if s.agentToken == "" {
 		s.agentToken = recorded
 	}
-	files := map[string]string{"cred/passwd": recorded, "token": fullToken(s.serverCA.pem, "server:"+recorded)}
+	files := map[string]string{"cred/passwd": recorded, "token": fullToken(s.serverCA.PEM, "server:"+recorded)}
 	if s.agentToken != recorded {
-		files["agent-token"] = fullToken(s.serverCA.pem, "node:"+s.agentToken)
+		files["agent-token"] = fullToken(s.serverCA.PEM, "node:"+s.agentToken)
 	}
 	for name, content := range files {
-		if err := writeFile(s.path(name), content+"\n", 0o600); err != nil {
+		if err := shared.WriteFile(s.path(name), content+"\n", 0o600); err != nil {
 			return err
 		}
 	}
@@ -250,26 +251,26 @@ func (s *server) certificates() error {
 		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc." + domain, "localhost", "127.0.0.1", service, s.name, s.address,
 	}, s.split("tls-san")...)
 	for _, one := range []struct {
-		by   authority
+		by   shared.Authority
 		path string
-		of   leaf
+		of   shared.Leaf
 	}{
-		{s.serverCA, "serving-kube-apiserver", leaf{"kube-apiserver", "", hosts}},
-		{s.clientCA, "client-admin", leaf{"system:admin", "system:masters", nil}},
-		{s.clientCA, "client-controller", leaf{"system:kube-controller-manager", "", nil}},
-		{s.clientCA, "client-scheduler", leaf{"system:kube-scheduler", "", nil}},
-		{s.clientCA, "client-kube-apiserver", leaf{"system:apiserver", "system:masters", nil}},
-		{s.headerCA, "client-auth-proxy", leaf{"system:auth-proxy", "", nil}},
-		{s.etcdServer, "etcd/server-client", leaf{"etcd-server", "", []string{"localhost", "127.0.0.1", s.address}}},
-		{s.etcdServer, "etcd/client", leaf{"etcd-client", "", nil}},
-		{s.etcdPeer, "etcd/peer-server-client", leaf{"etcd-peer", "", []string{"localhost", "127.0.0.1", s.address}}},
+		{s.serverCA, "serving-kube-apiserver", shared.Leaf{Name: "kube-apiserver", Hosts: hosts}},
+		{s.clientCA, "client-admin", shared.Leaf{Name: "system:admin", Group: "system:masters"}},
+		{s.clientCA, "client-controller", shared.Leaf{Name: "system:kube-controller-manager"}},
+		{s.clientCA, "client-scheduler", shared.Leaf{Name: "system:kube-scheduler"}},
+		{s.clientCA, "client-kube-apiserver", shared.Leaf{Name: "system:apiserver", Group: "system:masters"}},
+		{s.headerCA, "client-auth-proxy", shared.Leaf{Name: "system:auth-proxy"}},
+		{s.etcdServer, "etcd/server-client", shared.Leaf{Name: "etcd-server", Hosts: []string{"localhost", "127.0.0.1", s.address}}},
+		{s.etcdServer, "etcd/client", shared.Leaf{Name: "etcd-client"}},
+		{s.etcdPeer, "etcd/peer-server-client", shared.Leaf{Name: "etcd-peer", Hosts: []string{"localhost", "127.0.0.1", s.address}}},
 	} {
-		if err := one.by.issue(s.path("tls", one.path), one.of); err != nil {
+		if err := one.by.Issue(s.path("tls", one.path), one.of); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"admin", "controller", "scheduler"} {
-		if err := kubeconfig(s.path("cred", name+".kubeconfig"), s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-"+name), false, 0o600); err != nil {
+		if err := shared.Kubeconfig(s.path("cred", name+".kubeconfig"), s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-"+name), false, 0o600); err != nil {
 			return err
 		}
 	}
@@ -278,124 +279,29 @@ func (s *server) certificates() error {
 
 func (s *server) local() string { return "https://127.0.0.1:" + s.get("https-listen-port") }
 
-var clusterLine = regexp.MustCompile(`ETCD_INITIAL_CLUSTER="([^"]+)"`)
-
-// datastore starts etcd where there is one, and gives the API server's flags for it. SQLite's place is taken by an etcd of its own
-// that answers on kine's socket and on no port of another host.
-func (s *server) datastore(ctx context.Context) ([]string, error) {
-	if endpoint := s.get("datastore-endpoint"); endpoint != "" {
-		if !strings.HasPrefix(endpoint, "http://") && !strings.HasPrefix(endpoint, "https://") {
-			return nil, errors.New("the double has no kine: of external datastores it knows etcd alone")
-		}
-		flags := []string{"--etcd-servers=" + endpoint}
-		for flag, name := range map[string]string{"--etcd-cafile=": "datastore-cafile", "--etcd-certfile=": "datastore-certfile", "--etcd-keyfile=": "datastore-keyfile"} {
-			if value := s.get(name); value != "" {
-				flags = append(flags, flag+value)
-			}
-		}
-		return flags, nil
-	}
-	if !s.embedded() {
-		socket := s.path("kine.sock")
-		if err := os.RemoveAll(socket); err != nil {
-			return nil, err
-		}
-		arguments := []string{
-			"--name=kine", "--data-dir=" + s.path("db", "state.db"), "--listen-client-urls=unix://" + socket, "--advertise-client-urls=http://127.0.0.1:2398",
-			"--listen-peer-urls=http://127.0.0.1:2399", "--initial-advertise-peer-urls=http://127.0.0.1:2399",
-			"--initial-cluster=kine=http://127.0.0.1:2399", "--log-level=warn",
-		}
-		if err := s.children.start("etcd", "", arguments...); err != nil {
-			return nil, err
-		}
-		return []string{"--etcd-servers=unix://" + socket}, waitForAddress(ctx, "unix", socket)
-	}
-	if err := s.startEtcd(ctx); err != nil {
-		return nil, err
-	}
-	tls := s.path("tls", "etcd")
-	return []string{
-		"--etcd-servers=https://127.0.0.1:2379", "--etcd-cafile=" + tls + "/server-ca.crt", "--etcd-certfile=" + tls + "/client.crt", "--etcd-keyfile=" + tls + "/client.key",
-	}, waitForAddress(ctx, "tcp", "127.0.0.1:2379")
-}
-
-func (s *server) startEtcd(ctx context.Context) error {
-	tls, peer := s.path("tls", "etcd"), "https://"+s.address+":2380"
-	member, err := firstLine(s.path("db", "etcd", "name"))
-	if err != nil {
-		return err
-	}
-	cluster, state := "", "new"
-	if member == "" {
-		member = s.name + "-" + randomHex(4)
-		cluster = member + "=" + peer
-		if s.joining != nil {
-			if cluster, err = s.addMember(ctx, member, peer); err != nil {
-				return err
-			}
-			state = "existing"
-		}
-		if err := writeFile(s.path("db", "etcd", "name"), member+"\n", 0o600); err != nil {
-			return err
-		}
-	}
-	arguments := []string{
-		"--name=" + member, "--data-dir=" + s.path("db", "etcd"), "--listen-client-urls=https://127.0.0.1:2379,https://" + s.address + ":2379",
-		"--advertise-client-urls=https://" + s.address + ":2379", "--listen-peer-urls=https://127.0.0.1:2380," + peer, "--initial-advertise-peer-urls=" + peer,
-		"--initial-cluster=" + cluster, "--initial-cluster-state=" + state, "--listen-metrics-urls=http://127.0.0.1:2381", "--log-level=warn",
-		"--client-cert-auth", "--trusted-ca-file=" + tls + "/server-ca.crt", "--cert-file=" + tls + "/server-client.crt", "--key-file=" + tls + "/server-client.key",
-		"--peer-client-cert-auth", "--peer-trusted-ca-file=" + tls + "/peer-ca.crt", "--peer-cert-file=" + tls + "/peer-server-client.crt",
-		"--peer-key-file=" + tls + "/peer-server-client.key",
-	}
-	return s.children.start("etcd", "", append(arguments, extra(s.all("etcd-arg"))...)...)
-}
-
-func (s *server) etcdctl(ctx context.Context, endpoints string, arguments ...string) (string, error) {
-	tls := s.path("tls", "etcd")
-	given := []string{"--endpoints=" + endpoints, "--cacert=" + tls + "/server-ca.crt", "--cert=" + tls + "/client.crt", "--key=" + tls + "/client.key"}
-	return s.children.run(ctx, nil, "etcdctl", append(given, arguments...)...)
-}
-
-func (s *server) addMember(ctx context.Context, member, peer string) (string, error) {
-	var endpoints []string
-	if err := s.joining.fetch("/db/info", &endpoints); err != nil {
-		return "", err
-	}
-	var cluster string
-	err := waitFor(ctx, "etcd to take "+member, 2*time.Minute, func() error {
-		said, err := s.etcdctl(ctx, strings.Join(endpoints, ","), "member", "add", member, "--peer-urls="+peer)
-		if found := clusterLine.FindStringSubmatch(said); err == nil && found != nil {
-			cluster = found[1]
-			return nil
-		}
-		return errors.Join(err, errors.New(said))
-	})
-	return cluster, err
-}
-
 func (s *server) controlPlane(ctx context.Context) error {
 	flags, err := s.datastore(ctx)
 	if err != nil {
 		return err
 	}
-	if err := s.children.start("kube-apiserver", "", append(s.apiFlags(), append(flags, extra(s.all("kube-apiserver-arg"))...)...)...); err != nil {
+	if err := s.children.Start("kube-apiserver", "", append(s.apiFlags(), append(flags, extra(s.all("kube-apiserver-arg"))...)...)...); err != nil {
 		return err
 	}
-	if s.kube, err = newKube(s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-admin")); err != nil {
+	if s.kube, err = shared.NewKube(s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-admin")); err != nil {
 		return err
 	}
 	if err := s.serve(); err != nil {
 		return err
 	}
-	err = waitFor(ctx, "the API server", 3*time.Minute, func() error {
-		_, err := s.kube.do(http.MethodGet, "/readyz", nil)
+	err = shared.WaitFor(ctx, "the API server", 3*time.Minute, func() error {
+		_, err := s.kube.Do(http.MethodGet, "/readyz", nil)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	tls := s.path("tls")
-	err = s.children.start("kube-controller-manager", "", append([]string{
+	err = s.children.Start("kube-controller-manager", "", append([]string{
 		"--kubeconfig=" + s.path("cred", "controller.kubeconfig"), "--authentication-kubeconfig=" + s.path("cred", "controller.kubeconfig"),
 		"--authorization-kubeconfig=" + s.path("cred", "controller.kubeconfig"), "--bind-address=127.0.0.1", "--allocate-node-cidrs",
 		"--cluster-cidr=" + strings.Join(s.split("cluster-cidr"), ","), "--service-cluster-ip-range=" + strings.Join(s.split("service-cidr"), ","),
@@ -403,7 +309,7 @@ func (s *server) controlPlane(ctx context.Context) error {
 		"--cluster-signing-cert-file=" + tls + "/client-ca.crt", "--cluster-signing-key-file=" + tls + "/client-ca.key", "--controllers=*,tokencleaner",
 	}, extra(s.all("kube-controller-manager-arg"))...)...)
 	if err == nil && !s.on("disable-scheduler") {
-		err = s.children.start("kube-scheduler", "", append([]string{
+		err = s.children.Start("kube-scheduler", "", append([]string{
 			"--kubeconfig=" + s.path("cred", "scheduler.kubeconfig"), "--authentication-kubeconfig=" + s.path("cred", "scheduler.kubeconfig"),
 			"--authorization-kubeconfig=" + s.path("cred", "scheduler.kubeconfig"), "--bind-address=127.0.0.1",
 		}, extra(s.all("kube-scheduler-arg"))...)...)
@@ -444,5 +350,5 @@ func (s *server) adminKubeconfig() error {
 			return fmt.Errorf("write-kubeconfig-mode: %w", err)
 		}
 	}
-	return kubeconfig(path, s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-admin"), true, mode)
+	return shared.Kubeconfig(path, s.local(), s.path("tls", "server-ca.crt"), s.path("tls", "client-admin"), true, mode)
 }

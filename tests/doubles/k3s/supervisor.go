@@ -10,7 +10,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
@@ -26,6 +25,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"sealer.invalid/doubles/shared"
 )
 
 type caller int
@@ -46,7 +47,7 @@ func (s *server) serve() error {
 		return err
 	}
 	config := &tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: poolOf(s.clientCA.pem), NextProtos: []string{"h2", "http/1.1"},
+		Certificates: []tls.Certificate{pair}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: shared.PoolOf(s.clientCA.PEM), NextProtos: []string{"h2", "http/1.1"},
 	}
 	listener, err := tls.Listen("tcp", net.JoinHostPort(s.address, s.get("https-listen-port")), config)
 	if err != nil {
@@ -54,11 +55,11 @@ func (s *server) serve() error {
 	}
 	routes := http.NewServeMux()
 	routes.Handle("/", proxy)
-	routes.HandleFunc("GET /cacerts", func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, s.serverCA.pem) })
+	routes.HandleFunc("GET /cacerts", func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, s.serverCA.PEM) })
 	routes.HandleFunc("GET /ping", func(out http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(out, "pong") })
 	routes.HandleFunc("GET /v1-k3s/config", s.only(agentCaller, s.answerConfig))
-	routes.HandleFunc("GET /v1-k3s/apiservers", s.only(agentCaller, func(*http.Request) (any, error) { return s.kube.addresses() }))
-	routes.HandleFunc("GET /v1-k3s/client-ca.crt", s.only(agentCaller, func(*http.Request) (any, error) { return s.clientCA.pem, nil }))
+	routes.HandleFunc("GET /v1-k3s/apiservers", s.only(agentCaller, func(*http.Request) (any, error) { return s.kube.Addresses() }))
+	routes.HandleFunc("GET /v1-k3s/client-ca.crt", s.only(agentCaller, func(*http.Request) (any, error) { return s.clientCA.PEM, nil }))
 	routes.HandleFunc("POST /v1-k3s/{certificate}", s.only(agentCaller, s.answerCertificate))
 	routes.HandleFunc("GET /v1-k3s/server-bootstrap", s.only(serverCaller, s.answerBootstrap))
 	routes.HandleFunc("GET /db/info", s.only(serverCaller, func(*http.Request) (any, error) {
@@ -69,7 +70,7 @@ func (s *server) serve() error {
 	}))
 	quiet := log.New(io.Discard, "", 0)
 	server := &http.Server{Handler: routes, ErrorLog: quiet, ReadHeaderTimeout: 30 * time.Second, TLSConfig: config}
-	go func() { s.children.failed(server.Serve(listener)) }()
+	go func() { s.children.Failed(server.Serve(listener)) }()
 	return nil
 }
 
@@ -84,7 +85,7 @@ func (s *server) proxy() (http.Handler, error) {
 	}
 	transport := func(certificates ...tls.Certificate) *http.Transport {
 		return &http.Transport{
-			TLSClientConfig: &tls.Config{RootCAs: poolOf(s.serverCA.pem), Certificates: certificates}, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: false,
+			TLSClientConfig: &tls.Config{RootCAs: shared.PoolOf(s.serverCA.PEM), Certificates: certificates}, MaxIdleConnsPerHost: 64, ForceAttemptHTTP2: false,
 		}
 	}
 	known, unknown := transport(pair), transport()
@@ -148,20 +149,16 @@ func (s *server) only(least caller, answer func(*http.Request) (any, error)) htt
 	}
 }
 
-func same(left, right string) bool {
-	return subtle.ConstantTimeCompare([]byte(left), []byte(right)) == 1
-}
-
 func (s *server) callerOf(request *http.Request) caller {
 	if user, password, ok := request.BasicAuth(); ok {
 		switch {
-		case user == "server" && same(password, s.password):
+		case user == "server" && shared.Same(password, s.password):
 			return serverCaller
-		case (user == "node" || user == "server") && same(password, s.agentToken):
+		case (user == "node" || user == "server") && shared.Same(password, s.agentToken):
 			return agentCaller
 		}
 	}
-	if bearer, ok := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer "); ok && s.bootstrapKnown(bearer) {
+	if bearer, ok := strings.CutPrefix(request.Header.Get("Authorization"), "Bearer "); ok && shared.KnowsBootstrapToken(s.kube, bearer, "authentication") {
 		return agentCaller
 	}
 	for _, peer := range request.TLS.PeerCertificates {
@@ -172,23 +169,6 @@ func (s *server) callerOf(request *http.Request) caller {
 		}
 	}
 	return nobody
-}
-
-// bootstrapKnown looks into the Secrets that `k3s token create` makes; they expire.
-func (s *server) bootstrapKnown(bearer string) bool {
-	id, secret, _ := strings.Cut(bearer, ".")
-	if !bootstrapToken.MatchString(bearer) {
-		return false
-	}
-	found, err := s.kube.do(http.MethodGet, "/api/v1/namespaces/kube-system/secrets/bootstrap-token-"+id, nil)
-	if err != nil {
-		return false
-	}
-	data := secretData(found)
-	if expires, err := time.Parse(time.RFC3339, data["expiration"]); data["expiration"] != "" && (err != nil || time.Now().After(expires)) {
-		return false
-	}
-	return data["usage-bootstrap-authentication"] == "true" && same(data["token-secret"], secret)
 }
 
 func (s *server) answerConfig(*http.Request) (any, error) {
@@ -231,13 +211,13 @@ func (s *server) answerCertificate(request *http.Request) (any, error) {
 	switch request.PathValue("certificate") {
 	case "serving-kubelet.crt":
 		hosts := append([]string{name, "localhost", "127.0.0.1"}, strings.Split(request.Header.Get("k3s-Node-Ip"), ",")...)
-		return s.serverCA.sign(leaf{name, "", hosts}, asked.PublicKey)
+		return s.serverCA.Sign(shared.Leaf{Name: name, Hosts: hosts}, asked.PublicKey)
 	case "client-kubelet.crt":
-		return s.clientCA.sign(leaf{"system:node:" + name, "system:nodes", nil}, asked.PublicKey)
+		return s.clientCA.Sign(shared.Leaf{Name: "system:node:" + name, Group: "system:nodes"}, asked.PublicKey)
 	case "client-kube-proxy.crt":
-		return s.clientCA.sign(leaf{"system:kube-proxy", "", nil}, asked.PublicKey)
+		return s.clientCA.Sign(shared.Leaf{Name: "system:kube-proxy"}, asked.PublicKey)
 	case "client-k3s-controller.crt":
-		return s.clientCA.sign(leaf{"system:k3s-controller", "", nil}, asked.PublicKey)
+		return s.clientCA.Sign(shared.Leaf{Name: "system:k3s-controller"}, asked.PublicKey)
 	}
 	return nil, refusal{http.StatusNotFound, "no such certificate"}
 }
@@ -250,18 +230,18 @@ func (s *server) checkNode(name, password string) error {
 	secret, path := name+".node-password.k3s", "/api/v1/namespaces/kube-system/secrets"
 	sum := sha256.Sum256([]byte(password))
 	hash := hex.EncodeToString(sum[:])
-	found, err := s.kube.do(http.MethodGet, path+"/"+secret, nil)
-	var status statusError
-	if errors.As(err, &status) && status.code == http.StatusNotFound {
-		_, err = s.kube.do(http.MethodPost, path, object{
-			"apiVersion": "v1", "kind": "Secret", "metadata": object{"name": secret}, "immutable": true, "stringData": object{"hash": hash},
+	found, err := s.kube.Do(http.MethodGet, path+"/"+secret, nil)
+	var status shared.StatusError
+	if errors.As(err, &status) && status.Code == http.StatusNotFound {
+		_, err = s.kube.Do(http.MethodPost, path, shared.Object{
+			"apiVersion": "v1", "kind": "Secret", "metadata": shared.Object{"name": secret}, "immutable": true, "stringData": shared.Object{"hash": hash},
 		})
 		return err
 	}
 	if err != nil {
 		return err
 	}
-	if !same(secretData(found)["hash"], hash) {
+	if !shared.Same(shared.SecretData(found)["hash"], hash) {
 		return refusal{http.StatusForbidden, "node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry"}
 	}
 	return nil
@@ -271,16 +251,16 @@ func (s *server) checkNode(name, password string) error {
 func (s *server) reconcile(ctx context.Context) {
 	deployed, seen := map[string]string{}, map[string]bool{}
 	for ctx.Err() == nil {
-		labels := object{"node-role.kubernetes.io/control-plane": "true"}
+		labels := shared.Object{"node-role.kubernetes.io/control-plane": "true"}
 		if s.embedded() {
 			labels["node-role.kubernetes.io/etcd"] = "true"
 		}
-		_, _ = s.kube.do(http.MethodPatch, "/api/v1/nodes/"+s.name, object{"metadata": object{"labels": labels}})
+		_, _ = s.kube.Do(http.MethodPatch, "/api/v1/nodes/"+s.name, shared.Object{"metadata": shared.Object{"labels": labels}})
 		if err := s.deploy(ctx, deployed); err != nil {
-			say("error", "Failed to process config: %v", err)
+			shared.Say("error", "Failed to process config: %v", err)
 		}
 		if err := s.forgetNodes(seen); err != nil {
-			say("warning", "node passwords: %v", err)
+			shared.Say("warning", "node passwords: %v", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -291,22 +271,22 @@ func (s *server) reconcile(ctx context.Context) {
 
 // forgetNodes drops the passwords of nodes that were deleted (docs/architecture.md: "This will clean up both").
 func (s *server) forgetNodes(seen map[string]bool) error {
-	nodes, err := s.kube.do(http.MethodGet, "/api/v1/nodes", nil)
+	nodes, err := s.kube.Do(http.MethodGet, "/api/v1/nodes", nil)
 	if err != nil {
 		return err
 	}
 	known := map[string]bool{}
-	for _, node := range itemsOf(nodes) {
-		known[nameOf(node)] = true
-		seen[nameOf(node)] = true
+	for _, node := range shared.ItemsOf(nodes) {
+		known[shared.NameOf(node)] = true
+		seen[shared.NameOf(node)] = true
 	}
 	for name := range seen {
 		if known[name] {
 			continue
 		}
-		_, err := s.kube.do(http.MethodDelete, "/api/v1/namespaces/kube-system/secrets/"+name+".node-password.k3s", nil)
-		var status statusError
-		if err != nil && (!errors.As(err, &status) || status.code != http.StatusNotFound) {
+		_, err := s.kube.Do(http.MethodDelete, "/api/v1/namespaces/kube-system/secrets/"+name+".node-password.k3s", nil)
+		var status shared.StatusError
+		if err != nil && (!errors.As(err, &status) || status.Code != http.StatusNotFound) {
 			return err
 		}
 		delete(seen, name)

@@ -20,12 +20,11 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
 	"strings"
 	"time"
-)
 
-var bootstrapToken = regexp.MustCompile(`^[a-z0-9]{6}\.[a-z0-9]{16}$`)
+	"sealer.invalid/doubles/shared"
+)
 
 type token struct {
 	hash     string
@@ -45,7 +44,7 @@ func parseToken(text, user string) (token, error) {
 	switch {
 	case credentials == "":
 		return token{}, errors.New("token is empty")
-	case bootstrapToken.MatchString(credentials):
+	case shared.BootstrapToken.MatchString(credentials):
 		return token{hash: hash, bearer: credentials}, nil
 	case found && secure && strings.Contains(credentials, ":"):
 		name, password, _ := strings.Cut(credentials, ":")
@@ -95,7 +94,7 @@ func connect(ctx context.Context, url string, with token, certificate string) (*
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
 	}
 	made := &supervisor{url: strings.TrimRight(url, "/"), token: with}
-	err := waitFor(ctx, url+"/cacerts", 2*time.Minute, func() error {
+	err := shared.WaitFor(ctx, url+"/cacerts", 2*time.Minute, func() error {
 		answer, err := blind.Get(made.url + "/cacerts")
 		if err != nil {
 			return err
@@ -114,8 +113,8 @@ func connect(ctx context.Context, url string, with token, certificate string) (*
 	if with.hash != "" && with.hash != caHash(made.ca) {
 		return nil, fmt.Errorf("token CA hash does not match the Cluster CA certificate hash: %s != %s", with.hash, caHash(made.ca))
 	}
-	config := &tls.Config{RootCAs: poolOf(made.ca)}
-	if certificate != "" && exists(certificate+".crt") {
+	config := &tls.Config{RootCAs: shared.PoolOf(made.ca)}
+	if certificate != "" && shared.Exists(certificate+".crt") {
 		pair, err := tls.LoadX509KeyPair(certificate+".crt", certificate+".key")
 		if err != nil {
 			return nil, err

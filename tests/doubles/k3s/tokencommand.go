@@ -18,9 +18,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-)
 
-const secretsPath = "/api/v1/namespaces/kube-system/secrets"
+	"sealer.invalid/doubles/shared"
+)
 
 func tokenCommand(_ context.Context, arguments []string) error {
 	if len(arguments) == 0 {
@@ -49,13 +49,13 @@ func tokenCommand(_ context.Context, arguments []string) error {
 		}
 		flags[name] = value
 	}
-	generated := randomHex(3) + "." + randomHex(8)
+	generated := shared.NewBootstrapToken()
 	if arguments[0] == "generate" {
 		fmt.Println(generated)
 		return nil
 	}
 	server := filepath.Join(flags["data-dir"], "server", "tls")
-	api, err := newKube("https://127.0.0.1:6443", filepath.Join(server, "server-ca.crt"), filepath.Join(server, "client-admin"))
+	api, err := shared.NewKube("https://127.0.0.1:6443", filepath.Join(server, "server-ca.crt"), filepath.Join(server, "client-admin"))
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func tokenCommand(_ context.Context, arguments []string) error {
 	case "delete":
 		for _, one := range plain {
 			id, _, _ := strings.Cut(one[strings.LastIndex(one, ":")+1:], ".")
-			if _, err := api.do(http.MethodDelete, secretsPath+"/bootstrap-token-"+id, nil); err != nil {
+			if _, err := api.Do(http.MethodDelete, shared.SecretsPath+"/bootstrap-token-"+id, nil); err != nil {
 				return err
 			}
 			fmt.Printf("bootstrap token %q deleted\n", id)
@@ -80,10 +80,7 @@ func tokenCommand(_ context.Context, arguments []string) error {
 	return fmt.Errorf("no help topic for '%s'", arguments[0])
 }
 
-func createToken(api *kube, server, made string, flags map[string]string) error {
-	if !bootstrapToken.MatchString(made) {
-		return fmt.Errorf("the bootstrap token %q was not of the form %q", made, bootstrapToken)
-	}
+func createToken(api *shared.Kube, server, made string, flags map[string]string) error {
 	ttl, err := time.ParseDuration(flags["ttl"])
 	if err != nil && flags["ttl"] != "0" {
 		return err
@@ -92,33 +89,27 @@ func createToken(api *kube, server, made string, flags map[string]string) error 
 	if err != nil {
 		return err
 	}
-	id, secret, _ := strings.Cut(made, ".")
-	data := object{"token-id": id, "token-secret": secret, "auth-extra-groups": flags["groups"]}
+	data := shared.Object{"auth-extra-groups": flags["groups"]}
 	if flags["description"] != "" {
 		data["description"] = flags["description"]
 	}
 	for _, usage := range strings.Split(flags["usages"], ",") {
 		data["usage-bootstrap-"+usage] = "true"
 	}
-	if ttl > 0 {
-		data["expiration"] = time.Now().Add(ttl).UTC().Format(time.RFC3339)
+	if err := shared.CreateBootstrapToken(api, made, ttl, data); err != nil {
+		return err
 	}
-	_, err = api.do(http.MethodPost, secretsPath, object{
-		"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token", "metadata": object{"name": "bootstrap-token-" + id}, "stringData": data,
-	})
-	if err == nil {
-		fmt.Println(fullToken(string(ca), made))
-	}
-	return err
+	fmt.Println(fullToken(string(ca), made))
+	return nil
 }
 
-func listTokens(api *kube, output string) error {
-	found, err := api.do(http.MethodGet, secretsPath+"?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken", nil)
+func listTokens(api *shared.Kube, output string) error {
+	found, err := api.Do(http.MethodGet, shared.SecretsPath+"?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken", nil)
 	if err != nil {
 		return err
 	}
-	for _, secret := range itemsOf(found) {
-		data := secretData(secret)
+	for _, secret := range shared.ItemsOf(found) {
+		data := shared.SecretData(secret)
 		if output == "json" {
 			encoded, err := json.Marshal(map[string]string{"token": data["token-id"], "expires": data["expiration"], "description": data["description"]})
 			if err != nil {

@@ -2,10 +2,9 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package shared
 
-// Certificates. Contract: https://docs.k3s.io/cli/certificate: authorities of their own for servers, clients, request headers and etcd,
-// in server/tls; leaves for one year, authorities for ten.
+// Certificates: leaves for one year, authorities for ten, as both runtimes have them.
 
 import (
 	"crypto"
@@ -17,20 +16,21 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"path/filepath"
 	"time"
 )
 
-type authority struct {
+// Authority issues certificates; PEM is its own.
+type Authority struct {
+	PEM         string
 	certificate *x509.Certificate
 	key         crypto.Signer
-	pem         string
 }
 
-func keyPEM(key crypto.Signer) (string, error) {
+// KeyPEM is a private key as it is written to files.
+func KeyPEM(key crypto.Signer) (string, error) {
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return "", err
@@ -50,60 +50,60 @@ func serial() *big.Int {
 	return made
 }
 
-// ensureAuthority reads an authority of server/tls, or makes it.
-func ensureAuthority(directory, name string) (authority, error) {
+// EnsureAuthority reads NAME.crt and NAME.key, or makes them for an authority called `called`.
+func EnsureAuthority(directory, name, called string) (Authority, error) {
 	certificate, key := filepath.Join(directory, name+".crt"), filepath.Join(directory, name+".key")
-	if !exists(certificate) {
+	if !Exists(certificate) {
 		private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
-			return authority{}, err
+			return Authority{}, err
 		}
-		common := fmt.Sprintf("k3s-%s@%d", name, time.Now().Unix())
 		template := &x509.Certificate{
-			SerialNumber: serial(), Subject: pkix.Name{CommonName: common}, IsCA: true, BasicConstraintsValid: true,
+			SerialNumber: serial(), Subject: pkix.Name{CommonName: called}, IsCA: true, BasicConstraintsValid: true,
 			KeyUsage:  x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
 		}
 		raw, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 		if err != nil {
-			return authority{}, err
+			return Authority{}, err
 		}
-		encoded, err := keyPEM(private)
+		encoded, err := KeyPEM(private)
 		if err != nil {
-			return authority{}, err
+			return Authority{}, err
 		}
-		if err := writeFile(key, encoded, 0o600); err != nil {
-			return authority{}, err
+		if err := WriteFile(key, encoded, 0o600); err != nil {
+			return Authority{}, err
 		}
-		if err := writeFile(certificate, certificatePEM(raw), 0o644); err != nil {
-			return authority{}, err
+		if err := WriteFile(certificate, certificatePEM(raw), 0o644); err != nil {
+			return Authority{}, err
 		}
 	}
 	pair, err := tls.LoadX509KeyPair(certificate, key)
 	if err != nil {
-		return authority{}, err
+		return Authority{}, err
 	}
-	return authority{pair.Leaf, pair.PrivateKey.(crypto.Signer), certificatePEM(pair.Certificate[0])}, nil
+	return Authority{certificatePEM(pair.Certificate[0]), pair.Leaf, pair.PrivateKey.(crypto.Signer)}, nil
 }
 
-type leaf struct {
-	name  string
-	group string
-	hosts []string
+// Leaf is what a certificate is for.
+type Leaf struct {
+	Name  string
+	Group string
+	Hosts []string
 }
 
-// sign issues a certificate that serves and, for a name without hosts, identifies a client.
-func (a authority) sign(of leaf, public crypto.PublicKey) (string, error) {
+// Sign issues a certificate that serves and, for a name without hosts, identifies a client.
+func (a Authority) Sign(of Leaf, public crypto.PublicKey) (string, error) {
 	template := &x509.Certificate{
-		SerialNumber: serial(), Subject: pkix.Name{CommonName: of.name},
+		SerialNumber: serial(), Subject: pkix.Name{CommonName: of.Name},
 		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		NotBefore:   a.certificate.NotBefore, NotAfter: time.Now().AddDate(1, 0, 0),
 	}
-	if of.group != "" {
-		template.Subject.Organization = []string{of.group}
+	if of.Group != "" {
+		template.Subject.Organization = []string{of.Group}
 	}
-	for _, host := range of.hosts {
+	for _, host := range of.Hosts {
 		if ip := net.ParseIP(host); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else {
@@ -114,46 +114,47 @@ func (a authority) sign(of leaf, public crypto.PublicKey) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return certificatePEM(raw) + a.pem, nil
+	return certificatePEM(raw) + a.PEM, nil
 }
 
-// issue writes NAME.crt and NAME.key, new ones at every start.
-func (a authority) issue(path string, of leaf) error {
+// Issue writes NAME.crt and NAME.key, new ones at every start.
+func (a Authority) Issue(path string, of Leaf) error {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
 	}
-	signed, err := a.sign(of, private.Public())
+	signed, err := a.Sign(of, private.Public())
 	if err != nil {
 		return err
 	}
-	encoded, err := keyPEM(private)
+	encoded, err := KeyPEM(private)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(path+".key", encoded, 0o600); err != nil {
+	if err := WriteFile(path+".key", encoded, 0o600); err != nil {
 		return err
 	}
-	return writeFile(path+".crt", signed, 0o644)
+	return WriteFile(path+".crt", signed, 0o644)
 }
 
-// serviceKey signs the tokens of service accounts; all servers share it.
-func serviceKey(path string) error {
-	if exists(path) {
+// ServiceKey signs the tokens of service accounts; all servers share it.
+func ServiceKey(path string) error {
+	if Exists(path) {
 		return nil
 	}
 	private, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
 	}
-	encoded, err := keyPEM(private)
+	encoded, err := KeyPEM(private)
 	if err != nil {
 		return err
 	}
-	return writeFile(path, encoded, 0o600)
+	return WriteFile(path, encoded, 0o600)
 }
 
-func poolOf(pems ...string) *x509.CertPool {
+// PoolOf trusts the authorities of these texts.
+func PoolOf(pems ...string) *x509.CertPool {
 	pool := x509.NewCertPool()
 	for _, one := range pems {
 		pool.AppendCertsFromPEM([]byte(one))

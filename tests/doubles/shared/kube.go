@@ -2,7 +2,7 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+package shared
 
 import (
 	"bytes"
@@ -17,22 +17,26 @@ import (
 	"time"
 )
 
-type object = map[string]any
+// Object is what an API server takes and gives.
+type Object = map[string]any
 
-// kube speaks to an API server with a client certificate.
-type kube struct {
-	url    string
-	client *http.Client
+// Kube speaks to an API server, as whom its client or its token says.
+type Kube struct {
+	URL    string
+	Token  string
+	Client *http.Client
 }
 
-type statusError struct {
-	code int
-	text string
+// StatusError is an answer that says no.
+type StatusError struct {
+	Code int
+	Text string
 }
 
-func (e statusError) Error() string { return fmt.Sprintf("status %d: %s", e.code, e.text) }
+func (e StatusError) Error() string { return fmt.Sprintf("status %d: %s", e.Code, e.Text) }
 
-func newKube(url, caFile, certificate string) (*kube, error) {
+// NewKube is known by the certificate in CERTIFICATE.crt and CERTIFICATE.key.
+func NewKube(url, caFile, certificate string) (*Kube, error) {
 	ca, err := os.ReadFile(caFile)
 	if err != nil {
 		return nil, err
@@ -41,11 +45,17 @@ func newKube(url, caFile, certificate string) (*kube, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := &tls.Config{RootCAs: poolOf(string(ca)), Certificates: []tls.Certificate{pair}}
-	return &kube{url, &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: config}}}, nil
+	config := &tls.Config{RootCAs: PoolOf(string(ca)), Certificates: []tls.Certificate{pair}}
+	return &Kube{URL: url, Client: NewClient(config)}, nil
 }
 
-func (k *kube) do(method, path string, body any) (object, error) {
+// NewClient gives up after a while.
+func NewClient(config *tls.Config) *http.Client {
+	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: config}}
+}
+
+// Do sends a document, or nothing, and gives the answer's.
+func (k *Kube) Do(method, path string, body any) (Object, error) {
 	var encoded []byte
 	if body != nil {
 		var err error
@@ -53,12 +63,15 @@ func (k *kube) do(method, path string, body any) (object, error) {
 			return nil, err
 		}
 	}
-	request, err := http.NewRequest(method, k.url+path, bytes.NewReader(encoded))
+	request, err := http.NewRequest(method, k.URL+path, bytes.NewReader(encoded))
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Content-Type", map[bool]string{true: "application/merge-patch+json", false: "application/json"}[method == http.MethodPatch])
-	answer, err := k.client.Do(request)
+	if k.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+k.Token)
+	}
+	answer, err := k.Client.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -68,18 +81,18 @@ func (k *kube) do(method, path string, body any) (object, error) {
 		return nil, err
 	}
 	if answer.StatusCode >= 300 {
-		return nil, statusError{answer.StatusCode, strings.TrimSpace(string(content))}
+		return nil, StatusError{answer.StatusCode, strings.TrimSpace(string(content))}
 	}
-	found := object{}
+	found := Object{}
 	if err := json.Unmarshal(content, &found); err != nil {
 		found["text"] = string(content)
 	}
 	return found, nil
 }
 
-// addresses are those of the API servers, as the Service kubernetes has them.
-func (k *kube) addresses() ([]string, error) {
-	found, err := k.do(http.MethodGet, "/api/v1/namespaces/default/endpoints/kubernetes", nil)
+// Addresses are those of the API servers, as the Service kubernetes has them.
+func (k *Kube) Addresses() ([]string, error) {
+	found, err := k.Do(http.MethodGet, "/api/v1/namespaces/default/endpoints/kubernetes", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -111,8 +124,8 @@ func (k *kube) addresses() ([]string, error) {
 	return all, nil
 }
 
-// kubeconfig is a file for a user who is known by a certificate.
-func kubeconfig(path, url, caFile, certificate string, embed bool, mode os.FileMode) error {
+// Kubeconfig is a file for a user who is known by a certificate.
+func Kubeconfig(path, url, caFile, certificate string, embed bool, mode os.FileMode) error {
 	value := func(name, file string) (string, any, error) {
 		if !embed {
 			return name, file, nil
@@ -120,9 +133,9 @@ func kubeconfig(path, url, caFile, certificate string, embed bool, mode os.FileM
 		content, err := os.ReadFile(file)
 		return name + "-data", content, err
 	}
-	cluster, user := object{"server": url}, object{}
+	cluster, user := Object{"server": url}, Object{}
 	for _, one := range []struct {
-		into       object
+		into       Object
 		name, file string
 	}{{cluster, "certificate-authority", caFile}, {user, "client-certificate", certificate + ".crt"}, {user, "client-key", certificate + ".key"}} {
 		name, content, err := value(one.name, one.file)
@@ -131,22 +144,23 @@ func kubeconfig(path, url, caFile, certificate string, embed bool, mode os.FileM
 		}
 		one.into[name] = content
 	}
-	document := object{
+	document := Object{
 		"apiVersion": "v1", "kind": "Config", "current-context": "default",
-		"clusters": []any{object{"name": "default", "cluster": cluster}},
-		"contexts": []any{object{"name": "default", "context": object{"cluster": "default", "user": "default"}}},
-		"users":    []any{object{"name": "default", "user": user}},
+		"clusters": []any{Object{"name": "default", "cluster": cluster}},
+		"contexts": []any{Object{"name": "default", "context": Object{"cluster": "default", "user": "default"}}},
+		"users":    []any{Object{"name": "default", "user": user}},
 	}
 	encoded, err := json.MarshalIndent(document, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(path, string(encoded)+"\n", mode)
+	return WriteFile(path, string(encoded)+"\n", mode)
 }
 
-func secretData(secret object) map[string]string {
+// SecretData is what a Secret holds.
+func SecretData(secret Object) map[string]string {
 	found := map[string]string{}
-	data, _ := secret["data"].(object)
+	data, _ := secret["data"].(Object)
 	for name, value := range data {
 		if text, ok := value.(string); ok {
 			if decoded, err := base64.StdEncoding.DecodeString(text); err == nil {
@@ -157,21 +171,23 @@ func secretData(secret object) map[string]string {
 	return found
 }
 
-func itemsOf(list object) []object {
-	var found []object
+// ItemsOf a list.
+func ItemsOf(list Object) []Object {
+	var found []Object
 	items, _ := list["items"].([]any)
 	for _, item := range items {
-		if one, ok := item.(object); ok {
+		if one, ok := item.(Object); ok {
 			found = append(found, one)
 		}
 	}
 	return found
 }
 
-func metadataOf(one object, field string) string {
-	metadata, _ := one["metadata"].(object)
+func metadataOf(one Object, field string) string {
+	metadata, _ := one["metadata"].(Object)
 	value, _ := metadata[field].(string)
 	return value
 }
 
-func nameOf(one object) string { return metadataOf(one, "name") }
+// NameOf an object.
+func NameOf(one Object) string { return metadataOf(one, "name") }

@@ -2,7 +2,8 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package main
+// Package shared has what the doubles have in common: certificates, an API client, the programs that they run.
+package shared
 
 import (
 	"crypto/rand"
@@ -15,8 +16,8 @@ import (
 	"strings"
 )
 
-// writeFile replaces a file as a whole, with the directories above it.
-func writeFile(path, content string, mode fs.FileMode) error {
+// WriteFile replaces a file as a whole, with the directories above it.
+func WriteFile(path, content string, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -30,13 +31,14 @@ func writeFile(path, content string, mode fs.FileMode) error {
 	return os.Rename(fresh, path)
 }
 
-func exists(path string) bool {
+// Exists does not follow links.
+func Exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }
 
-// firstLine is a file's text without the space around it; empty where there is no file.
-func firstLine(path string) (string, error) {
+// FirstLine is a file's text without the space around it; empty where there is no file.
+func FirstLine(path string) (string, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", nil
@@ -44,7 +46,8 @@ func firstLine(path string) (string, error) {
 	return strings.TrimSpace(string(content)), err
 }
 
-func randomHex(bytes int) string {
+// RandomHex is a secret of so many bytes.
+func RandomHex(bytes int) string {
 	made := make([]byte, bytes)
 	if _, err := rand.Read(made); err != nil {
 		panic(err)
@@ -52,6 +55,7 @@ func randomHex(bytes int) string {
 	return hex.EncodeToString(made)
 }
 
-func say(level, format string, arguments ...any) {
+// Say writes a line of the log.
+func Say(level, format string, arguments ...any) {
 	fmt.Fprintf(os.Stderr, "level=%s msg=%q\n", level, fmt.Sprintf(format, arguments...))
 }

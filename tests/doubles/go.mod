@@ -1,4 +1,4 @@
-module sealer.invalid/doubles/k3s
+module sealer.invalid/doubles
 
 go 1.25.0
 
