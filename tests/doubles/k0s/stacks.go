@@ -1,0 +1,139 @@
+// Copyright (c) 2026, sealer.cluster contributors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+// Stacks and what is in k0s' own. Contract: k0s docs, Manifest deployer (stacks are directories of /var/lib/k0s/manifests, applied
+// when they change by the controller that leads), Networking (kube-proxy, CoreDNS and konnectivity-agent in kube-system).
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"strings"
+	"text/template"
+
+	"sealer.invalid/doubles/shared"
+)
+
+//go:embed manifests/*.yaml
+var templates embed.FS
+
+// components tells which stack can be left out by which name.
+var components = map[string]string{
+	"coredns": "coredns", "konnectivity": "konnectivity-server", "kubeproxy": "kube-proxy", "metricserver": "metrics-server",
+}
+
+// stacks gives the documents of k0s' own components by the names of their stacks.
+func (c *controller) stacks(dns string) (map[string]string, error) {
+	parsed, err := template.ParseFS(templates, "manifests/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	values := c.values(dns)
+	found := map[string]string{}
+	for _, one := range parsed.Templates() {
+		stack := strings.TrimSuffix(one.Name(), ".yaml")
+		if c.without(components[stack]) || stack == "kubeproxy" && c.config.Spec.Network.KubeProxy.Disabled {
+			continue
+		}
+		var out bytes.Buffer
+		if err := one.Execute(&out, values); err != nil {
+			return nil, err
+		}
+		found[stack] = out.String()
+	}
+	found["worker-config"], err = c.workerConfig(dns)
+	return found, err
+}
+
+func (c *controller) values(dns string) map[string]any {
+	spec := c.config.Spec
+	host := spec.API.Address
+	for _, other := range []string{spec.API.externalHost(), spec.Konnectivity.ExternalAddress} {
+		if other != "" {
+			host = other
+		}
+	}
+	var profiles []string
+	for _, profile := range c.profiles() {
+		profiles = append(profiles, profileName(profile.Name))
+	}
+	return map[string]any{
+		"DNS": dns, "Domain": spec.Network.ClusterDomain, "PullPolicy": spec.Images.DefaultPullPolicy, "API": spec.API.url(), "Pods": spec.Network.PodCIDR,
+		"Mode": spec.Network.KubeProxy.Mode, "KonnectivityHost": host, "KonnectivityPort": spec.Konnectivity.AgentPort, "Controllers": c.count,
+		"KubeProxyImage": spec.Images.name(spec.Images.KubeProxy), "CoreDNSImage": spec.Images.name(spec.Images.CoreDNS),
+		"KonnectivityImage": spec.Images.name(spec.Images.Konnectivity), "Profiles": profiles,
+	}
+}
+
+// profiles are the configuration's, and the one that is always there.
+func (c *controller) profiles() []workerProfile {
+	return append([]workerProfile{{Name: "default"}}, c.config.Spec.WorkerProfiles...)
+}
+
+// profileName is that of the ConfigMap of a profile, which has the minor version in it.
+func profileName(profile string) string {
+	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
+	return fmt.Sprintf("worker-config-%s-%s.%s", profile, parts[0], parts[1])
+}
+
+// workerConfig has a ConfigMap for each worker profile (k0s docs, Configuration options, spec.workerProfiles; k0s source,
+// pkg/component/controller/workerconfig): a kubelet's configuration and what else a worker needs.
+func (c *controller) workerConfig(dns string) (string, error) {
+	spec := c.config.Spec
+	var items []any
+	for _, profile := range c.profiles() {
+		configuration := shared.Object{
+			"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "clusterDNS": []string{dns}, "clusterDomain": spec.Network.ClusterDomain,
+			"kubeReservedCgroup": "system.slice", "kubeletCgroups": "/system.slice/containerd.service", "tlsMinVersion": "VersionTLS12", "failSwapOn": false,
+			"rotateCertificates": true, "serverTLSBootstrap": true, "eventRecordQPS": 0, "volumePluginDir": "/usr/libexec/k0s/kubelet-plugins/volume/exec",
+		}
+		maps.Copy(configuration, profile.Values)
+		data := shared.Object{}
+		for key, value := range map[string]any{"kubeletConfiguration": configuration, "pauseImage": spec.Images.Pause, "konnectivity": spec.Konnectivity} {
+			encoded, err := json.Marshal(value)
+			if err != nil {
+				return "", err
+			}
+			data[key] = string(encoded)
+		}
+		items = append(items, shared.Object{
+			"apiVersion": "v1", "kind": "ConfigMap", "data": data, "metadata": shared.Object{
+				"name": profileName(profile.Name), "namespace": "kube-system", "labels": shared.Object{"k0s.k0sproject.io/worker-profile": profile.Name},
+			},
+		})
+	}
+	encoded, err := json.MarshalIndent(shared.Object{"apiVersion": "v1", "kind": "List", "items": items}, "", "  ")
+	return string(encoded) + "\n", err
+}
+
+func (c *controller) writeStacks() error {
+	dns, err := serviceAddress(c.config.Spec.Network.ServiceCIDR, 10)
+	if err != nil {
+		return err
+	}
+	documents, err := c.stacks(dns)
+	if err != nil {
+		return err
+	}
+	for stack, content := range documents {
+		if err := shared.WriteFile(filepath.Join(dataDir, "manifests", stack, stack+".yaml"), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *controller) apply(ctx context.Context, applied map[string]string) error {
+	return shared.ApplyChanged(dataDir+"/manifests", applied, func(string) bool { return false }, func(path string) error {
+		environment := []string{"KUBECONFIG=" + adminConf, "KUBECACHEDIR=" + runDir + "/kubectl"}
+		_, err := c.children.Run(ctx, environment, "kubectl", "apply", "--server-side", "--force-conflicts", "--field-manager=k0s", "-f", path)
+		return err
+	})
+}
