@@ -60,7 +60,7 @@ name:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
@@ -76,7 +76,7 @@ def main() -> None:
     )
     name = module.params["name"]
     run = module_runner(module)
-    kubectl, etcd = Kubectl(run, module.params["kubeconfig"], module.tmpdir), Etcd(run)
+    kubectl, etcd = Kubectl(run, module.params["kubeconfig"], module.tmpdir), Etcd(run, place_here())
     try:
         node = kubectl.get("node", name) is not None
         members = etcd.left_by(name) if etcd.stacked else []

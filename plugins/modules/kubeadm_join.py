@@ -108,7 +108,7 @@ ansible_facts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_join
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_join, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import without_secrets
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty
@@ -162,11 +162,11 @@ def run_module(module: AnsibleModule) -> Json:
     }
 
 
-def keep_record(module: AnsibleModule, request: kubeadm_join.JoinRequest) -> kubeadm_join.Recorded:
+def keep_record(module: AnsibleModule, request: kubeadm_join.JoinRequest) -> membership.Recorded:
     kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir)
-    todo = kubeadm_join.recorded(request, kubectl)
+    todo = membership.recorded_with(request.node, kubectl)
     if todo.stale and not module.check_mode:
-        kubeadm_join.keep(kubectl, todo)
+        membership.keep(todo.after, kubectl)
     return todo
 
 

@@ -118,13 +118,12 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_token
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_token, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import STATE_PATH, read_state
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 ARGUMENT_SPEC: Json = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -146,19 +145,13 @@ def credentials(module: AnsibleModule) -> Json:
     if module.check_mode and not os.path.exists(ADMIN_KUBECONFIG):
         return no_cluster_yet(nodes)
     ca = kubeadm_token.certificate_authority()
-    state = read_state()
-    if state is None:
-        raise ClusterError(
-            "this control plane has no record of its cluster",
-            where=STATE_PATH,
-            fix="Run the init entry point of the kubeadm role on it, which writes the record",
-        )
+    state = membership.own_state()
     run = module_runner(module)
     missing = kubeadm_token.missing_nodes(nodes, Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes"))
     token = key = None
     if missing and not module.check_mode:
         if address:
-            make_room(Etcd(run), missing[0], address)
+            Etcd(run).make_room(missing[0], address)
             key = kubeadm_token.upload_certificates(run, state["inputs"], module.tmpdir)
         token = kubeadm_token.create_token(run, module.params["ttl"])
     return {
@@ -169,14 +162,6 @@ def credentials(module: AnsibleModule) -> Json:
         "ca": ca,
         "ca_hash": kubeadm_token.fingerprint(ca),
     }
-
-
-def make_room(etcd: Etcd, name: str, address: str) -> None:
-    """Remove what an earlier attempt of this host left in etcd; all others have to be well."""
-    if etcd.stacked:
-        for member in etcd.left_by(name, address):
-            etcd.remove(member)
-        etcd.wait()
 
 
 def taken_back(module: AnsibleModule) -> t.List[str]:

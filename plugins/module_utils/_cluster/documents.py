@@ -14,7 +14,21 @@ import os
 import tempfile
 import typing as t
 
-SECRET_FIELDS = frozenset({"bootstrapTokens", "certificateKey", "dataSource", "token", "tlsBootstrapToken"})
+# Of kubeadm, k0s and k3s.
+SECRET_FIELDS = frozenset(
+    {
+        "agent-token",
+        "bootstrapTokens",
+        "certificateKey",
+        "dataSource",
+        "datastore-endpoint",
+        "etcd-s3-access-key",
+        "etcd-s3-secret-key",
+        "tlsBootstrapToken",
+        "token",
+        "vpn-auth",
+    }
+)
 
 Document = t.Mapping[str, t.Any]
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME, KUBEADM, EtcdPlace
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-MANIFEST = "/etc/kubernetes/manifests/etcd.yaml"
-_PKI = "/etc/kubernetes/pki/etcd"
 _HERE = "https://127.0.0.1:2379"
 _PEER_PORT = 2380
 _PATIENCE = 30.0
@@ -38,24 +38,39 @@ class Member(t.NamedTuple):
     def called(self) -> str:
         return self.name or ", ".join(self.peer_urls)
 
-    def belongs_to(self, name: str, address: str) -> bool:
+    def belongs_to(self, name: str, address: str, suffix: str = "") -> bool:
         """Whether it is the member of a host, by the host's name or, while it has none, by its address."""
         shown = f"[{address}]" if ":" in address else address
-        return self.name == name or (not self.name and f"https://{shown}:{_PEER_PORT}" in self.peer_urls)
+        return re.fullmatch(re.escape(name) + suffix, self.name) is not None or (
+            not self.name and f"https://{shown}:{_PEER_PORT}" in self.peer_urls
+        )
+
+
+def place_here() -> EtcdPlace:
+    """Where the member of this host is, whichever runtime made it a control plane."""
+    places = [traces.etcd for traces in BY_RUNTIME.values() if os.path.exists(traces.etcd.sign)]
+    return places[0] if places else EtcdPlace()
 
 
 class Etcd:
     """etcd as it is seen from a control plane that runs one of its members."""
 
-    def __init__(self, run: Runner, clock: t.Callable[[], float] = time.monotonic, sleep: t.Any = time.sleep) -> None:
+    def __init__(
+        self,
+        run: Runner,
+        place: EtcdPlace = KUBEADM.etcd,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Any = time.sleep,
+    ) -> None:
         self._run = run
+        self._place = place
         self._clock = clock
         self._sleep = sleep
 
     @property
     def stacked(self) -> bool:
         """Whether this control plane runs a member; an etcd elsewhere is no business of ours."""
-        return os.path.exists(MANIFEST)
+        return os.path.exists(self._place.sign)
 
     def members(self) -> t.List[Member]:
         found = json.loads(self._checked("member", "list"))
@@ -110,8 +125,30 @@ class Etcd:
 
     def left_by(self, name: str, address: str = "") -> t.List[Member]:
         """Members that a host left behind: those of that name or address, which do nothing any more."""
-        mine = [member for member in self.members() if member.belongs_to(name, address)]
+        mine = [member for member in self.members() if member.belongs_to(name, address, self._place.suffix)]
         return [member for member in mine if self.trouble(member)]
+
+    def make_room(self, name: str, address: str) -> None:
+        """Remove what an earlier attempt of a host left, before it joins; all others have to be well."""
+        if self.stacked:
+            for member in self.left_by(name, address):
+                self.remove(member)
+            self.wait()
+
+    def leave(self) -> str:
+        """Take the member of this control plane out, unless it is the last one; returns what hindered that."""
+        if not self.stacked:
+            return ""
+        try:
+            with open(self._place.name, encoding="utf-8") as stream:
+                name = stream.read().strip()
+            members = self.members()
+            for member in members if len(members) > 1 else []:
+                if member.name == name:
+                    self.remove(member)
+        except (ClusterError, OSError) as error:
+            return str(error)
+        return ""
 
     def remove(self, member: Member) -> None:
         self._checked("member", "remove", f"{member.number:x}")
@@ -125,12 +162,15 @@ class Etcd:
     def _refuse(self, done: Completed) -> t.NoReturn:
         if done.rc == NOT_FOUND:
             raise ClusterError(
-                "etcdctl is not on this host", where=MANIFEST, fix="Use a cluster image whose base brings etcdctl"
+                "etcdctl is not on this host",
+                where=self._place.sign,
+                fix="Use a cluster image whose base brings etcdctl",
             )
         raise ClusterError("etcd does not answer", where=_HERE, why=done.output[-1000:])
 
     def _call(self, *arguments: str, endpoints: str = _HERE) -> Completed:
-        keys = [f"--cacert={_PKI}/ca.crt", f"--cert={_PKI}/server.crt", f"--key={_PKI}/server.key"]
+        place = self._place
+        keys = [f"--cacert={place.ca}", f"--cert={place.certificate}", f"--key={place.key}"]
         return self._run(
             ["etcdctl", f"--endpoints={endpoints}", *keys, "--command-timeout=5s", "--write-out=json", *arguments]
         )

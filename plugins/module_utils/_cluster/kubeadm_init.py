@@ -12,11 +12,11 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind, differences
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import is_node, run_kubeadm
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
@@ -109,6 +109,5 @@ def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl, d
         )
         record.finish({"cluster": request.name})
     if todo.record:
-        kubectl.put(cluster_state.secret_of(todo.after))
-        write_json(cluster_state.STATE_PATH, todo.after)
+        membership.keep(todo.after, kubectl)
     return said

@@ -13,12 +13,11 @@ import copy
 import dataclasses
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import credentials, record
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import (
     CA_CERTIFICATE,
     is_node,
@@ -29,7 +28,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_to
     discovery_kubeconfig,
     fingerprint,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
@@ -54,6 +52,10 @@ class JoinRequest:
     def control_plane(self) -> bool:
         return "controlPlane" in self.document
 
+    @property
+    def node(self) -> str:
+        return str(self.document.get("nodeRegistration", {}).get("name", ""))
+
 
 def needs_to_join(request: JoinRequest) -> bool:
     """Decide; changes nothing. Raises ClusterError when this host belongs to another cluster."""
@@ -77,13 +79,13 @@ def needs_to_join(request: JoinRequest) -> bool:
 
 def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
-    token = credentials.required(request.endpoint, request.token, request.refused)
+    membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
     with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)], directory) as kubeconfig:
         document = copy.deepcopy(request.document)
         document["discovery"] = {
             **document.get("discovery", {}),
             "file": {"kubeConfigPath": kubeconfig.path},
-            "tlsBootstrapToken": token,
+            "tlsBootstrapToken": request.token,
         }
         if request.control_plane:
             document["controlPlane"]["certificateKey"] = request.certificate_key
@@ -94,34 +96,3 @@ def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
             etcd.wait(_PATIENCE)
     record.finish({"cluster": request.name})
     return said
-
-
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """What a control plane has of the cluster's state, and what it shall have."""
-
-    before: t.Optional[Json]
-    after: Json
-
-    @property
-    def stale(self) -> bool:
-        return self.before != self.after
-
-
-def recorded(request: JoinRequest, kubectl: Kubectl) -> Recorded:
-    """Compare the record on this control plane with that in the cluster."""
-    shared = cluster_state.state_in(kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME))
-    if shared is None:
-        raise ClusterError(
-            "the cluster has no record of itself",
-            where=f"Secret {cluster_state.NAMESPACE}/{cluster_state.OBJECT_NAME}",
-            fix="Run sealer.cluster.site without --limit, which writes it",
-        )
-    name = request.document.get("nodeRegistration", {}).get("name", "")
-    return Recorded(cluster_state.read_state(), cluster_state.with_member(shared, name, "control_plane"))
-
-
-def keep(kubectl: Kubectl, todo: Recorded) -> None:
-    """Write the record here, and in the cluster where this host is new."""
-    kubectl.put(cluster_state.secret_of(todo.after))
-    write_json(cluster_state.STATE_PATH, todo.after)

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import leftovers, links, netfilter, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import APPLICATIONS_PATH, STATE_PATH
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM, Traces
@@ -106,6 +107,8 @@ class NodeReset:
         )
 
     def _containers(self) -> t.List[str]:
+        if self._traces.socket and not os.path.exists(self._traces.socket):
+            return []
         done = self._run([*self._ctr(), "containers", "list", "--quiet", *_CONTAINERS])
         return sorted(done.stdout.split()) if done.rc == 0 else []
 
@@ -121,10 +124,8 @@ class NodeReset:
         return self._filled(self._traces.ctr)
 
     def clear(self) -> str:
-        """Remove everything; returns what the runtime said. Raises ClusterError when something of ours stays."""
-        if self._traces.reset_stopped:
-            self._stop()
-        said = self._run(self._filled(self._traces.reset)).output
+        """Remove everything; returns what was said meanwhile. Raises ClusterError when something of ours stays."""
+        said = self._leave()
         self._stop()
         self._remove_containers(self._containers())
         if self._traces.reset_stopped:
@@ -136,11 +137,19 @@ class NodeReset:
             raise ClusterError(
                 "this is still there after the reset",
                 why=", ".join(left),
-                fix=f"Run the reset again. {' '.join(self._traces.reset[:2])} said: {said[-1500:]}",
+                fix=f"Run the reset again. {' '.join(self._traces.reset[:2]) or 'etcd'} said: {said[-1500:]}",
             )
         record.forget(self._traces.record_path)
         self._record = None
         return said
+
+    def _leave(self) -> str:
+        """Let the runtime reset itself; the member of etcd of one that cannot goes while it still runs."""
+        if not self._traces.reset:
+            return Etcd(self._run, self._traces.etcd).leave()
+        if self._traces.reset_stopped:
+            self._stop()
+        return self._run(self._filled(self._traces.reset)).output
 
     def _stop(self) -> None:
         for unit in self._traces.units:

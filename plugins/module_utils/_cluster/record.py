@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""/var/lib/sealer/kubeadm.json or k0s.json: what a host was like before the runtime changed it, for reset to put back.
+"""/var/lib/sealer/<runtime>.json: what a host was like before the runtime changed it, for reset to put back.
 
 Private to the collection: may change at any time.
 """

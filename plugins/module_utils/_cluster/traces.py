@@ -14,6 +14,14 @@ import typing as t
 
 _LOGS = ("/var/log/containers", "/var/log/pods")
 _NETWORK = ("/etc/cni/net.d", "/etc/cni", "/lib/modules", "/run/flannel", "/run/netns", "/var/lib/cni")
+_FORWARDING = (
+    "net.bridge.bridge-nf-call-ip6tables",
+    "net.bridge.bridge-nf-call-iptables",
+    "net.ipv4.conf.all.forwarding",
+    "net.ipv4.conf.default.forwarding",
+    "net.ipv6.conf.all.forwarding",
+    "net.ipv6.conf.default.forwarding",
+)
 _SYSCTLS = (
     "kernel.keys.root_maxbytes",
     "kernel.keys.root_maxkeys",
@@ -36,13 +44,31 @@ _SYSCTLS = (
 
 
 @dataclasses.dataclass(frozen=True)
+class EtcdPlace:
+    """Where a control plane has its member of etcd.
+
+    sign: a path that is there with it, empty where it is no business of ours; ca, certificate, key: how a client is
+    known; suffix: what follows the name of the node in that of the member, as a regular expression; name: the file
+    that holds the member's name, where the runtime has no way of its own to take it out.
+    """
+
+    sign: str = ""
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+    suffix: str = ""
+    name: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Traces:
     """A runtime as reset sees it.
 
     record_path: where is kept what the host was like before; nodes: files that only a node has; own: directories
     that are removed with all that is in them, but for what was there before; files: single files like that;
-    directories: those whose entries are noted; ctr: how to ask its container runtime; units: services, stopped in this
-    order; reset: its own way to reset, run once they are stopped if reset_stopped is set.
+    directories: those whose entries are noted; ctr: how to ask its container runtime, whose socket is there while it
+    can be asked; units: services, stopped in this order; reset: its own way to reset, if it has one, run once they are
+    stopped if reset_stopped is set; etcd: its member of etcd, as far as this collection looks after it.
     """
 
     record_path: str
@@ -56,6 +82,8 @@ class Traces:
     reset: t.Sequence[str]
     reset_stopped: bool
     mounts: t.Sequence[str]
+    socket: str = ""
+    etcd: EtcdPlace = EtcdPlace()
 
 
 KUBEADM = Traces(
@@ -89,6 +117,12 @@ KUBEADM = Traces(
         "/run/containerd/io.containerd.runtime.v2.task/k8s.io/",
         "/run/containerd/io.containerd.grpc.v1.cri/",
     ),
+    etcd=EtcdPlace(
+        sign="/etc/kubernetes/manifests/etcd.yaml",
+        ca="/etc/kubernetes/pki/etcd/ca.crt",
+        certificate="/etc/kubernetes/pki/etcd/server.crt",
+        key="/etc/kubernetes/pki/etcd/server.key",
+    ),
 )
 
 K0S = Traces(
@@ -105,15 +139,7 @@ K0S = Traces(
         "/var/lib/kubelet",
         *_LOGS,
     ),
-    sysctls=(
-        *_SYSCTLS,
-        "net.bridge.bridge-nf-call-ip6tables",
-        "net.bridge.bridge-nf-call-iptables",
-        "net.ipv4.conf.all.forwarding",
-        "net.ipv4.conf.default.forwarding",
-        "net.ipv6.conf.all.forwarding",
-        "net.ipv6.conf.default.forwarding",
-    ),
+    sysctls=(*_SYSCTLS, *_FORWARDING),
     units=("k0scontroller.service", "k0sworker.service"),
     ctr=("k0s", "ctr", "--namespace", "k8s.io"),
     reset=("k0s", "reset"),
@@ -121,4 +147,44 @@ K0S = Traces(
     mounts=("/var/lib/k0s/kubelet/", "/run/netns/cni-", "/run/k0s/"),
 )
 
-BY_RUNTIME = {"k0s": K0S, "kubeadm": KUBEADM}
+_K3S_OWN = (
+    "/etc/rancher/k3s",
+    "/etc/rancher/node",
+    "/run/containerd",
+    "/run/flannel",
+    "/run/k3s",
+    "/usr/libexec/kubernetes",
+    # Its data, taken apart as far down as there may be a file of ours.
+    "/var/lib/rancher/k3s/agent/etc/containerd",
+    "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d",
+    "/var/lib/rancher/k3s/agent/etc",
+    "/var/lib/rancher/k3s/agent",
+    "/var/lib/rancher/k3s",
+    "/var/lib/kubelet",
+    *_LOGS,
+)
+
+K3S = Traces(
+    record_path="/var/lib/sealer/k3s.json",
+    nodes=("/var/lib/rancher/k3s/agent/kubelet.kubeconfig",),
+    own=_K3S_OWN,
+    files=("/run/xtables.lock",),
+    directories=(*(path for path in _NETWORK if path not in _K3S_OWN), *_K3S_OWN),
+    sysctls=(*_SYSCTLS, *_FORWARDING),
+    units=("k3s.service", "k3s-agent.service"),
+    ctr=("k3s", "ctr", "--namespace", "k8s.io"),
+    reset=(),
+    reset_stopped=True,
+    mounts=("/var/lib/kubelet/", "/run/netns/cni-", "/run/k3s/"),
+    socket="/run/k3s/containerd/containerd.sock",
+    etcd=EtcdPlace(
+        sign="/var/lib/rancher/k3s/server/db/etcd",
+        ca="/var/lib/rancher/k3s/server/tls/etcd/server-ca.crt",
+        certificate="/var/lib/rancher/k3s/server/tls/etcd/client.crt",
+        key="/var/lib/rancher/k3s/server/tls/etcd/client.key",
+        suffix="-[0-9a-f]{8}",
+        name="/var/lib/rancher/k3s/server/db/etcd/name",
+    ),
+)
+
+BY_RUNTIME = {"k0s": K0S, "k3s": K3S, "kubeadm": KUBEADM}

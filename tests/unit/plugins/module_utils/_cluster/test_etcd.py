@@ -6,14 +6,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import pathlib
 import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K3S, KUBEADM
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
-from ansible_collections.sealer.cluster.plugins.modules import kubeadm_token
 
 BIG = 17_446_744_073_709_551_615
 
@@ -104,6 +106,44 @@ def test_what_a_host_left_behind(
     assert [member.number for member in cluster.etcd.left_by("cp2", address)] == left
 
 
+def test_members_of_k3s_have_more_than_their_nodes_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("cp1-0a1b2c3d", "cp2-0a1b2c3d", "cp2-x-0a1b2c3d", "cp2")
+    cluster.silent = {f"https://10.0.0.{number}:2379" for number in (2, 3, 4)}
+    cluster.etcd = Etcd(cluster.run, K3S.etcd)
+    assert [member.name for member in cluster.etcd.left_by("cp2")] == ["cp2-0a1b2c3d"]
+
+
+@pytest.mark.parametrize(
+    ("names", "removed"),
+    [(("cp1-00000001", "cp2-00000002"), [f"{BIG - 1:x}"]), (("cp2-00000002",), []), (("cp1-00000001", "other"), [])],
+    ids=["one of two", "the last", "gone already"],
+)
+def test_a_control_plane_leaves_while_others_stay(
+    names: t.Sequence[str], removed: t.Sequence[str], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "name").write_text("cp2-00000002\n")
+    cluster = Cluster(*names)
+    place = dataclasses.replace(K3S.etcd, sign=str(tmp_path), name=str(tmp_path / "name"))
+    assert Etcd(cluster.run, place).leave() == ""
+    assert cluster.removed == removed
+    assert Etcd(cluster.run, dataclasses.replace(place, sign=str(tmp_path / "no"))).leave() == ""
+
+
+def test_who_cannot_leave_says_why(tmp_path: pathlib.Path) -> None:
+    place = dataclasses.replace(K3S.etcd, sign=str(tmp_path), name=str(tmp_path / "name"))
+    assert "name" in Etcd(Cluster("cp1").run, place).leave()
+    (tmp_path / "name").write_text("cp1")
+    assert "refused" in Etcd(lambda *_given, **_options: Completed(1, "", "refused"), place).leave()
+
+
+def test_the_place_of_the_runtime_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    for known in (KUBEADM.etcd, K3S.etcd):
+        monkeypatch.setattr("os.path.exists", lambda path, sign=known.sign: path == sign)
+        assert place_here() == known
+    monkeypatch.setattr("os.path.exists", lambda _path: False)
+    assert not Etcd(Cluster().run, place_here()).stacked
+
+
 def test_members_are_removed_by_their_number_in_hexadecimal() -> None:
     cluster = Cluster("cp1", "cp2")
     cluster.etcd.remove(cluster.etcd.members()[1])
@@ -115,14 +155,14 @@ def test_a_join_makes_room_for_itself_and_nobody_else(name: str, monkeypatch: py
     cluster = Cluster("cp1", "cp2", name)
     cluster.silent = {"https://10.0.0.3:2379"}
     monkeypatch.setattr(Etcd, "stacked", False)
-    kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+    cluster.etcd.make_room("cp3", "10.0.0.3")
     assert cluster.removed == []
     monkeypatch.setattr(Etcd, "stacked", True)
-    kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+    cluster.etcd.make_room("cp3", "10.0.0.3")
     assert cluster.removed == [f"{BIG - 2:x}"]
     cluster.silent = {"https://10.0.0.2:2379"}
     with pytest.raises(ClusterError, match="cp2: it does not answer"):
-        kubeadm_token.make_room(cluster.etcd, "cp3", "10.0.0.3")
+        cluster.etcd.make_room("cp3", "10.0.0.3")
     assert len(cluster.removed) == 1
 
 

@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
     kubeadm_init,
     kubeadm_join,
     kubeadm_token,
+    membership,
     record,
     state,
 )
@@ -252,15 +253,15 @@ def test_the_record_of_the_cluster_is_kept_on_each_control_plane(host: Host, mon
     cluster = Cluster()
     monkeypatch.setattr(state, "STATE_PATH", str(host.state))
     with pytest.raises(ClusterError, match="no record of itself"):
-        kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl)
+        membership.recorded_with(CONTROL_PLANE.node, cluster.kubectl)
     cluster.secrets[state.OBJECT_NAME] = state.secret_of(REQUEST.state())
-    todo = kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl)
+    todo = membership.recorded_with(CONTROL_PLANE.node, cluster.kubectl)
     assert todo.stale and todo.before is None
-    kubeadm_join.keep(cluster.kubectl, todo)
+    membership.keep(todo.after, cluster.kubectl)
     members = [{"name": name, "role": role} for name, role in [("cp1", "control_plane"), ("w1", "worker")]]
     assert todo.after["members"] == [*members, {"name": "cp2", "role": "control_plane"}]
     assert read_json(str(host.state)) == state.state_in(cluster.secrets[state.OBJECT_NAME]) == todo.after
-    assert not kubeadm_join.recorded(CONTROL_PLANE, cluster.kubectl).stale
+    assert not membership.recorded_with(CONTROL_PLANE.node, cluster.kubectl).stale
 
 
 def test_why_nobody_let_the_host_join(host: Host) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 import typing as t
 
@@ -59,6 +60,47 @@ def test_the_runtime_resets_itself_when_it_may(quiet: traces.Traces, stopped: bo
     stop = said.index("systemctl stop k0scontroller.service")
     assert (stop < said.index("k0s reset")) is stopped
     assert not pathlib.Path(quiet.own[0]).exists() and not pathlib.Path(quiet.record_path).exists()
+
+
+def test_a_runtime_without_a_reset_leaves_etcd_before_it_is_stopped(
+    quiet: traces.Traces, tmp_path: pathlib.Path
+) -> None:
+    said: t.List[str] = []
+    members = {"members": [{"ID": number, "name": f"cp{number}-0000000{number}"} for number in (1, 2)]}
+    (tmp_path / "name").write_text("cp2-00000002")
+
+    def run(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        said.append(" ".join(command))
+        return Completed(3 if "is-active" in command else 0, json.dumps(members) if "list" in command else "", "")
+
+    place = dataclasses.replace(traces.K3S.etcd, sign=str(tmp_path), name=str(tmp_path / "name"))
+    known = dataclasses.replace(
+        quiet, units=traces.K3S.units, ctr=traces.K3S.ctr, reset=(), etcd=place, socket=str(tmp_path / "no.sock")
+    )
+    NodeReset(run, ResetSettings(), known).clear()
+    left = next(index for index, line in enumerate(said) if line.endswith("member remove 2"))
+    assert left < said.index("systemctl stop k3s.service")
+    # Asking k3s would make it unpack itself again.
+    assert not [line for line in said if line.startswith("k3s ")]
+
+
+def test_what_k3s_kept_goes_and_our_files_stay(tmp_path: pathlib.Path) -> None:
+    data = tmp_path / "var/lib/rancher/k3s"
+    ours = ("agent/etc/containerd/config-v3.toml.tmpl", "agent/etc/kubelet.conf.d/50-sealer.conf")
+    theirs = ("agent/etc/containerd/config.toml", "agent/etc/kubelet.conf.d/00-k3s-defaults.conf", "server/token")
+    for name in (*ours, *theirs):
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).touch()
+    before = {
+        "/var/lib/rancher/k3s": ["agent"],
+        "/var/lib/rancher/k3s/agent": ["etc"],
+        "/var/lib/rancher/k3s/agent/etc": ["containerd", "kubelet.conf.d"],
+        "/var/lib/rancher/k3s/agent/etc/containerd": ["config-v3.toml.tmpl"],
+        "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d": ["50-sealer.conf"],
+    }
+    for path in leftovers.left_paths(before, mounted=(), own=traces.K3S.own, root=str(tmp_path)):
+        leftovers.remove_path(str(tmp_path) + path)
+    assert sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file()) == list(ours)
 
 
 def test_what_stays_is_told(quiet: traces.Traces) -> None:
