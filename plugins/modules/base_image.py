@@ -158,7 +158,7 @@ images:
       size: 320000
       packages: []
 left_out:
-  description: Optional parts that could not be had, and why.
+  description: Optional parts and images that could not be had, and why.
   returned: success
   type: list
   elements: dict

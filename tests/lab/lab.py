@@ -166,6 +166,16 @@ class Lab:
             )
         )
 
+    def readiness(self, asked: t.Optional[str] = None) -> dict[str, str]:
+        """Names of the nodes with what their condition Ready says, as a control plane is told by its own API server."""
+        command = f"KUBECONFIG={self.kubeconfig} kubectl --cache-dir /tmp/kubectl get nodes --output json"
+        return {
+            node["metadata"]["name"]: told["status"]
+            for node in json.loads(self.ssh(asked or self.control_plane, command))["items"]
+            for told in node["status"]["conditions"]
+            if told["type"] == "Ready"
+        }
+
     def packets_left(self) -> int:
         """How many packets were seen on their way out of the lab's network."""
         command = ["nft", "--json", "list", "counters", "table", "inet", f"sealer_lab_{self.name}"]

@@ -22,7 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference impo
 FILE_NAME = "parts.yml"
 
 _SCHEMA = "1"
-_LATER = ("arch", "program", "version")
+_LATER = ("arch", "asset", "program", "version")
 _VERSION_NAME = re.compile(r"[a-z][a-z_]*")
 _PROGRAM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MODE = re.compile(r"[0-7]{3,4}")
@@ -39,10 +39,11 @@ class Download:
     checksums: str
     member: str
     sums: Sums = field(default_factory=dict)
+    assets: t.Mapping[str, str] = field(default_factory=dict)
 
     def filled(self, arch: str, program: str) -> Download:
         """For one program on one architecture."""
-        values = {"arch": arch, "program": program, "version": self.version}
+        values = {"arch": arch, "asset": self.assets.get(arch, ""), "program": program, "version": self.version}
         return Download(
             self.version, fill(self.url, values), fill(self.checksums, values), fill(self.member, values).lstrip("./")
         )
@@ -107,6 +108,7 @@ class Image:
 
     reference: str
     published: bool
+    optional: str
     programs: t.Mapping[str, str]
     files: t.Mapping[str, str]
     links: t.Mapping[str, str]
@@ -196,17 +198,21 @@ def _programs(value: Value) -> t.Dict[str, str]:
 
 
 def _download(value: Value, versions: t.Mapping[str, str], version: str, programs: t.Collection[str]) -> Download:
-    fields = value.fields(("url", "checksums"), ("version", "member", "sums"))
+    fields = value.fields(("url", "checksums"), ("version", "member", "sums", "assets"))
     own = fields["version"].filled(versions) if "version" in fields else version
     if not own:
         raise value.error("the version is missing")
     url = _url(fields["url"], versions)
+    assets = {arch: name.text() for arch, name in fields["assets"].items()} if "assets" in fields else {}
+    if ("{asset}" in url) != bool(assets):
+        raise value.error("assets says what {asset} in the url is on each architecture", fix="Write both or none.")
     return Download(
         version=own,
         url=url,
         checksums=_url(fields["checksums"], versions),
         member=fields["member"].filled(versions, _LATER) if "member" in fields else "",
         sums=read_sums(fields["sums"], programs, each="{program}" in url) if "sums" in fields else {},
+        assets=assets,
     )
 
 
@@ -268,7 +274,9 @@ def _unique_programs(values: t.Sequence[Value], parts: t.Sequence[Part]) -> t.Di
 def _image(value: Value, versions: t.Mapping[str, str], known: t.Collection[str]) -> Image:
     lists = ("packages", "entrypoint", "cmd", "env")
     maps = ("programs", "files", "links", "directories")
-    fields = value.fields(("reference",), ("published", "user", *lists, *maps))
+    fields = value.fields(("reference",), ("published", "optional", "user", *lists, *maps))
+    if "optional" in fields and len(fields) > 2:
+        raise value.error("an optional image is one that is not made", fix="Leave out what it is made of, or optional.")
     programs = _paths(fields, "programs")
     for program in programs.values():
         if program.text() not in known:
@@ -276,6 +284,7 @@ def _image(value: Value, versions: t.Mapping[str, str], known: t.Collection[str]
     return Image(
         reference=_reference(fields["reference"], versions),
         published=fields["published"].boolean() if "published" in fields else True,
+        optional=fields["optional"].text() if "optional" in fields else "",
         programs={path: program.text() for path, program in programs.items()},
         files={path: source.relative_path() for path, source in _paths(fields, "files").items()},
         links={path: target.text() for path, target in _paths(fields, "links").items()},

@@ -37,8 +37,8 @@ class Content:
         return f"sha256:{hashlib.sha256(self.data).hexdigest()} {self.mode:04o}"
 
 
-def wanted(parts: PartsList) -> t.Dict[str, Content]:
-    """Every file by its path in the context."""
+def wanted(parts: PartsList, left_out: t.Collection[str] = ()) -> t.Dict[str, Content]:
+    """Every file by its path in the context; images that are left out are not in the list."""
     result: t.Dict[str, Content] = {}
     for name in parts.context:
         source = os.path.join(parts.directory, name)
@@ -47,7 +47,7 @@ def wanted(parts: PartsList) -> t.Dict[str, Content]:
         for path in _below(source) if os.path.isdir(source) else [source]:
             result[os.path.relpath(path, parts.directory)] = _read(path)
     if parts.image_list:
-        names = sorted(image.reference for image in parts.images)
+        names = sorted({image.reference for image in parts.images} - set(left_out))
         result[parts.image_list] = Content((_LIST_HEAD + "".join(f"{name}\n" for name in names)).encode(), 0o644)
     return result
 

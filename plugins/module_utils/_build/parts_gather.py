@@ -89,7 +89,7 @@ def gather(request: Request, progress: Progress, check: bool) -> Result:
     makers = Makers(request.path, request.cache, downloader)
     planner = Planner(parts, makers, lock, dest=request.dest, store=request.store, update=request.update)
     plan = planner.plan(request.source, request.platforms)
-    files = parts_files.wanted(parts)
+    files = parts_files.wanted(parts, {one.part for one in plan.left_out})
     stale = parts_files.stale(request.dest, parts, {*files, *(task.place for task in plan.programs)})
     before, after = _told(request, plan, files, stale)
     if check:

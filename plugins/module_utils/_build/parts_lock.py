@@ -66,7 +66,7 @@ class PinnedImage:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A part that could not be had."""
+    """A part, or an image by its reference, that could not be had."""
 
     part: str
     platform: str

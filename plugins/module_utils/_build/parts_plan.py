@@ -166,6 +166,8 @@ class Planner:
         result = Plan(self._way(source, platforms))
         for platform in platforms:
             images = [image for image in self._parts.images if result.way == BUILD or not image.published]
+            result.left_out += [LeftOut(one.reference, str(platform), one.optional) for one in images if one.optional]
+            images = [image for image in images if not image.optional]
             inside = {program for image in images for program in image.programs.values()}
             for part in self._parts.parts:
                 self._add_part(result, part, platform, inside)

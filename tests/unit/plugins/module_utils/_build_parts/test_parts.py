@@ -118,6 +118,18 @@ def test_everything_is_read(tmp_path: pathlib.Path) -> None:
         ("  - name: wait", "  - name: tool", 26, "part tool is named twice"),
         ("    version: 1.0\n", "", 28, "the version is missing"),
         ("    build: {c: wait.c}\n", "", 26, "wait has neither download nor build"),
+        (
+            "      member: ./",
+            "      assets: {amd64: x}\n      member: ./",
+            14,
+            "assets says what {asset} in the url is",
+        ),
+        (
+            "    programs: {/usr/bin/daemon: daemon}",
+            "    optional: why\n    programs: {/usr/bin/daemon: daemon}",
+            31,
+            "not made",
+        ),
         ("example.com/daemon:v{tool}", "example.com/Daemon", 31, "invalid image name"),
         ("{/usr/bin/daemon: daemon}", "{/usr/bin/daemon: demon}", 32, "demon is not a program of any part"),
         ("{/usr/bin/daemon: daemon}", "{usr/bin/daemon: daemon}", 32, "usr/bin/daemon is not a plain absolute path"),
@@ -157,7 +169,7 @@ def test_anything_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
         assert "parts.yml" in error.where
 
 
-@pytest.mark.parametrize("name", ["kubernetes", "demo"])
+@pytest.mark.parametrize("name", ["kubernetes", "k0s", "k3s", "demo"])
 def test_the_official_lists_are_right(name: str) -> None:
     parts = read_parts(str(IMAGES / name))
     for path in parts.context:
@@ -186,6 +198,18 @@ def test_versions_are_the_same_everywhere() -> None:
     kubernetes = next(part.build for part in parts.parts if part.name == "kubernetes")
     assert isinstance(kubernetes, GoBuild)
     assert set(re.findall(r"gitM\w+=(\d+)", kubernetes.ldflags)) == {major, minor}
+
+
+def test_the_version_of_k3s_is_the_same_everywhere() -> None:
+    directory = IMAGES / "k3s"
+    parts = read_parts(str(directory))
+    download = parts.part_of("k3s").download
+    assert download is not None
+    assert f"io.sealer.runtime.version=v{download.version} " in (directory / "Kubefile").read_text()
+    assert download.filled("amd64", "k3s").url.endswith(f"/v{download.version}/k3s")
+    assert download.filled("arm64", "k3s").url.endswith(f"/v{download.version}/k3s-arm64")
+    doubles = IMAGES.parent / "tests/doubles/k3s/manifests"
+    assert used_images(doubles) <= {image.reference for image in parts.images}
 
 
 def test_the_demo_runs_the_image_it_brings() -> None:

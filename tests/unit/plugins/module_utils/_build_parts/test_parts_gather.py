@@ -300,6 +300,18 @@ def test_an_optional_part_that_is_not_published_is_left_out(bench: Bench) -> Non
     assert bench.site.requests == []
 
 
+def test_an_image_that_cannot_be_made_is_left_out_where_parts_are_built(bench: Bench, go: pathlib.Path) -> None:
+    why = "nobody has its source"
+    page = "  - reference: example.com/page:1\n"
+    bench.edit("parts.yml", page, f"  - reference: example.com/far:1\n    optional: {why}\n{page}")
+    for source, there in (("build", False), ("download", True)):
+        made = bench.gather(source=source)
+        named = (pathlib.Path(bench.request.dest) / "manifests/imageList").read_text()
+        assert ("example.com/far:1\n" in named) is there
+        told = [one.why for one in made.lock.left_out if one.part == "example.com/far:1"]
+        assert told == ([] if there else [why])
+
+
 def test_a_part_that_is_needed_and_not_published_is_an_error(bench: Bench) -> None:
     del bench.site.files[f"/v1.0/{ARCH}/node"]
     with pytest.raises(BuildError, match="node: there is no such file"):

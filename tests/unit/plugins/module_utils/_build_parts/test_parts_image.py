@@ -27,6 +27,7 @@ def image(**changes: object) -> Image:
     fields = {
         "reference": "example.com/web:1",
         "published": True,
+        "optional": "",
         "programs": {"usr/bin/web": "web"},
         "files": {"etc/web.conf": "web.conf"},
         "links": {"bin/web2": "web"},
