@@ -130,10 +130,13 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import new_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 IMAGE = {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}}
@@ -153,17 +156,15 @@ ARGUMENT_SPEC = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = dict(module.params)
-    service = k0s.Service(
-        k0s.CONTROLLER, controller=True, workloads=params.pop("workloads"), timeout=params.pop("timeout")
-    )
-    request = k0s_cluster.InitRequest(**params)
+    node = k0s.Node(controller=True, workloads=params.pop("workloads"), timeout=params.pop("timeout"))
+    inputs = by_kind([params.pop("configuration")])
     run = module_runner(module)
     kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
     try:
-        todo = k0s_cluster.plan(request, kubectl)
+        todo = membership.plan(new_state(runtime=k0s.RUNTIME, inputs=inputs, **params), kubectl, K0S)
         said = ""
         if todo.changed and not module.check_mode:
-            said = k0s_cluster.initialise(run, request, todo, service, kubectl)
+            said = k0s_cluster.initialise(run, params["name"], node, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     before = pretty(todo.before) if todo.before else ""

@@ -38,6 +38,10 @@ options:
     type: str
     choices: [control_plane, worker]
     required: true
+  node:
+    description: Name that the host has in the cluster.
+    type: str
+    required: true
   endpoint:
     description: Address and port of the API server. May be empty in check mode, when there is no cluster yet.
     type: str
@@ -49,10 +53,6 @@ options:
   token:
     description: Join token of M(sealer.cluster.k0s_token). Not needed on a host that is a node already.
     type: str
-  state:
-    description: The cluster's record, as M(sealer.cluster.k0s_token) tells it; control planes keep it.
-    type: dict
-    default: {}
   refused:
     description: Why control planes that were asked gave no credentials; told when the host cannot join without them.
     type: list
@@ -75,6 +75,7 @@ EXAMPLES = r"""
   sealer.cluster.k0s_join:
     name: demo
     role: worker
+    node: w1
     endpoint: "{{ credentials.endpoint }}"
     ca: "{{ credentials.ca }}"
     token: "{{ credentials.token }}"
@@ -108,66 +109,51 @@ ansible_facts:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
-ARGUMENT_SPEC = {
+ARGUMENT_SPEC: Json = {
     "name": {"type": "str", "required": True},
-    "role": {"type": "str", "required": True, "choices": [k0s_cluster.CONTROL_PLANE, k0s_cluster.WORKER]},
+    "role": {"type": "str", "required": True, "choices": [membership.CONTROL_PLANE, membership.WORKER]},
+    "node": {"type": "str", "required": True},
     "endpoint": {"type": "str", "required": True},
     "ca": {"type": "str", "required": True},
     "token": {"type": "str", "no_log": True},
-    "state": {"type": "dict", "default": {}},
     "refused": {"type": "list", "elements": "str", "default": []},
     "workloads": {"type": "bool", "default": True},
     "timeout": {"type": "int", "default": 300},
 }
 
 
-def facts(request: k0s_cluster.JoinRequest, controller: bool) -> t.Dict[str, t.Any]:
-    """What every runtime tells of the cluster after a join."""
-    if not request.endpoint:
-        return {}
-    if not controller:
-        return {"sealer_api_endpoint": request.endpoint}
-    return {
-        "sealer_kubeconfig_path": k0s.ADMIN_KUBECONFIG,
-        "sealer_api_endpoint": request.endpoint,
-        "sealer_cluster_state": request.state,
-    }
+def run_module(module: AnsibleModule) -> Json:
+    """Do it; the result of the module."""
+    params = dict(module.params)
+    role, name = params.pop("role"), params.pop("node")
+    controller = role == membership.CONTROL_PLANE
+    workloads = params.pop("workloads") or not controller
+    node = k0s.Node(controller=controller, workloads=workloads, timeout=params.pop("timeout"))
+    request = k0s_cluster.JoinRequest(node=node, **params)
+    run = module_runner(module)
+    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
+    joins = k0s_cluster.needs_to_join(request)
+    said = k0s_cluster.join(run, request, kubectl) if joins and not module.check_mode else ""
+    wanted = {"cluster": request.name, "node": name, "role": role}
+    result = membership.joined(
+        joins, module.check_mode, request.endpoint, wanted, name, kubectl if controller else None
+    )
+    return {**result, **({"k0s_output": said} if said else {})}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    params = dict(module.params)
-    controller = params["role"] == k0s_cluster.CONTROL_PLANE
-    service = k0s.Service(
-        k0s.CONTROLLER if controller else k0s.WORKER,
-        controller=controller,
-        workloads=params.pop("workloads") or not controller,
-        timeout=params.pop("timeout"),
-    )
-    request = k0s_cluster.JoinRequest(**params)
-    run = module_runner(module)
     try:
-        todo = k0s_cluster.join_plan(request)
-        said = ""
-        if todo.changed and not module.check_mode:
-            kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
-            said = k0s_cluster.join(run, request, todo, service, kubectl)
+        result: t.Dict[str, t.Any] = run_module(module)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    before = {"cluster": request.name, "role": request.role, "state": todo.before} if not todo.start else {}
-    after = {"cluster": request.name, "role": request.role, "state": todo.after} if todo.changed else before
-    module.exit_json(
-        changed=todo.changed,
-        diff={"before": pretty(before) if before else "", "after": pretty(after) if after else ""},
-        ansible_facts=facts(request, controller),
-        **({"k0s_output": said} if said else {}),
-    )
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

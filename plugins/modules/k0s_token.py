@@ -101,11 +101,6 @@ ca:
   returned: with O(state=present)
   type: str
   sample: "-----BEGIN CERTIFICATE-----..."
-cluster_state:
-  description: The cluster's record, which control planes keep.
-  returned: with O(state=present)
-  type: dict
-  sample: {name: demo}
 """
 
 import datetime
@@ -113,16 +108,15 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import certificate_authority
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import STATE_PATH, read_state
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "role": {"type": "str", "choices": [k0s_cluster.CONTROL_PLANE, k0s_cluster.WORKER], "default": k0s_cluster.WORKER},
+    "role": {"type": "str", "choices": [membership.CONTROL_PLANE, membership.WORKER], "default": membership.WORKER},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "ttl": {"type": "str", "default": "15m0s"},
     "id": {"type": "str", "default": ""},
@@ -133,21 +127,15 @@ def credentials(module: AnsibleModule) -> t.Dict[str, t.Any]:
     """Who is missing, and a token for them."""
     nodes, role = list(module.params["nodes"]), str(module.params["role"])
     if module.check_mode and not os.path.exists(k0s.ADMIN_KUBECONFIG):
-        return {"missing": sorted(set(nodes)), "token": None, "id": "", "endpoint": "", "ca": "", "cluster_state": {}}
+        return {"missing": sorted(set(nodes)), "token": None, "id": "", "endpoint": "", "ca": ""}
     ca = certificate_authority(k0s.CA_CERTIFICATE)
-    state = read_state()
-    if state is None:
-        raise ClusterError(
-            "this control plane has no record of its cluster",
-            where=STATE_PATH,
-            fix="Run the init entry point of the k0s role on it, which writes the record",
-        )
+    state = membership.own_state()
     run = module_runner(module)
     kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
     missing = k0s_cluster.missing(role, nodes, kubectl, datetime.datetime.now(datetime.timezone.utc))
     token = None
     if missing and not module.check_mode:
-        if role == k0s_cluster.CONTROL_PLANE:
+        if role == membership.CONTROL_PLANE:
             k0s_cluster.refuse_sick_etcd(run, kubectl)
         token = k0s_cluster.create_token(run, role, module.params["ttl"])
     name = k0s.token_id(token) if token else ""
@@ -157,7 +145,6 @@ def credentials(module: AnsibleModule) -> t.Dict[str, t.Any]:
         "id": name,
         "endpoint": state["endpoint"],
         "ca": ca,
-        "cluster_state": state,
     }
 
 

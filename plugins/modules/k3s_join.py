@@ -116,7 +116,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k3s, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
@@ -143,28 +143,10 @@ def run_module(module: AnsibleModule) -> Json:
     run = module_runner(module)
     joins = k3s.needs_to_join(request)
     said = k3s.join(run, request, module.tmpdir) if joins and not module.check_mode else ""
-    facts: Json = {"sealer_api_endpoint": request.endpoint} if request.endpoint else {}
-    before, after = "", pretty({"cluster": request.name, "node": node.name, "role": role}) if joins else ""
-    changed = joins
-    if server and not (joins and module.check_mode):
-        kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir)
-        todo = membership.recorded_with(node.name, kubectl)
-        if todo.stale and not module.check_mode:
-            membership.keep(todo.after, kubectl)
-        changed = joins or todo.stale
-        facts = {
-            "sealer_kubeconfig_path": k3s.ADMIN_KUBECONFIG,
-            "sealer_api_endpoint": todo.after["endpoint"],
-            "sealer_cluster_state": todo.after,
-        }
-        if todo.stale and not joins:
-            before, after = pretty(todo.before) if todo.before else "", pretty(todo.after)
-    return {
-        "changed": changed,
-        "diff": {"before": before, "after": after},
-        "ansible_facts": facts,
-        **({"k3s_output": said} if said else {}),
-    }
+    wanted = {"cluster": request.name, "node": node.name, "role": role}
+    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir) if server else None
+    result = membership.joined(joins, module.check_mode, request.endpoint, wanted, node.name, kubectl)
+    return {**result, **({"k3s_output": said} if said else {})}
 
 
 def main() -> None:

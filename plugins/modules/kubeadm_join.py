@@ -111,7 +111,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_join, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import without_secrets
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import (
@@ -140,34 +140,11 @@ def run_module(module: AnsibleModule) -> Json:
     said = ""
     if joins and not module.check_mode:
         said = kubeadm_join.join(module_runner(module), request, module.tmpdir)
-    facts: Json = {"sealer_api_endpoint": request.endpoint} if request.endpoint else {}
-    before, after = "", pretty({"cluster": request.name, "join": without_secrets(request.document)}) if joins else ""
-    changed = joins
-    if request.control_plane and not (joins and module.check_mode):
-        todo = keep_record(module, request)
-        changed = joins or todo.stale
-        facts = {
-            "sealer_kubeconfig_path": ADMIN_KUBECONFIG,
-            "sealer_api_endpoint": todo.after["endpoint"],
-            "sealer_cluster_state": todo.after,
-        }
-        if todo.stale and not joins:
-            before, after = pretty(todo.before) if todo.before else "", pretty(todo.after)
-    diff = {"before": before, "after": after}
-    return {
-        "changed": changed,
-        "diff": diff,
-        "ansible_facts": facts,
-        **({"kubeadm_output": tail(said)} if said else {}),
-    }
-
-
-def keep_record(module: AnsibleModule, request: kubeadm_join.JoinRequest) -> membership.Recorded:
-    kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir)
-    todo = membership.recorded_with(request.node, kubectl)
-    if todo.stale and not module.check_mode:
-        membership.keep(todo.after, kubectl)
-    return todo
+    wanted = {"cluster": request.name, "join": without_secrets(request.document)}
+    name = request.document.get("nodeRegistration", {}).get("name", "")
+    kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir) if request.control_plane else None
+    result = membership.joined(joins, module.check_mode, request.endpoint, wanted, name, kubectl)
+    return {**result, **({"kubeadm_output": tail(said)} if said else {})}
 
 
 def main() -> None:

@@ -11,94 +11,21 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import glob
-import os
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import credentials, k0s, kubeadm_info, record
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, kubeadm_info, membership, record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.certificates import expiry
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint, missing_nodes
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import missing_nodes
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-CONTROL_PLANE = "control_plane"
-WORKER = "worker"
-_ROLES = {CONTROL_PLANE: "controller", WORKER: "worker"}
+_ROLES = {membership.CONTROL_PLANE: "controller", membership.WORKER: "worker"}
 _LEASES = "k0s-ctrl-"
 _ROLE_LABEL = "node.k0sproject.io/role"
 _ETCD_SECONDS = "30"
-_CERTIFICATES = ("/var/lib/k0s/pki/*.crt", "/var/lib/k0s/pki/etcd/*.crt")
-
-
-@dataclasses.dataclass(frozen=True)
-class InitRequest:
-    """The cluster as it is wanted."""
-
-    name: str
-    image: Json
-    version: str
-    endpoint: str
-    control_planes: t.Sequence[str]
-    workers: t.Sequence[str]
-    configuration: Json
-
-    def state(self) -> Json:
-        return cluster_state.new_state(
-            name=self.name,
-            image=self.image,
-            runtime=k0s.RUNTIME,
-            version=self.version,
-            endpoint=self.endpoint,
-            control_planes=self.control_planes,
-            workers=self.workers,
-            inputs=by_kind([self.configuration]),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is recorded, what shall be, and which steps lead there."""
-
-    before: Json
-    after: Json
-    start: bool
-    record: bool
-
-    @property
-    def changed(self) -> bool:
-        return self.start or self.record
-
-
-def plan(request: InitRequest, kubectl: Kubectl) -> Plan:
-    """Decide; changes nothing. Raises ClusterError when this host carries another cluster."""
-    wanted = request.state()
-    found = record.read_record(K0S.record_path)
-    k0s.refuse_foreign(found)
-    if not k0s.is_node() or record.unfinished(found):
-        return Plan(before={}, after=wanted, start=True, record=True)
-    recorded = cluster_state.read_state()
-    if recorded is None:
-        return Plan(before={}, after=wanted, start=False, record=True)
-    cluster_state.refuse_other_cluster(recorded, wanted)
-    secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
-    stale = recorded != wanted or not cluster_state.secret_carries(secret, wanted)
-    return Plan(before=recorded, after=wanted, start=False, record=stale)
-
-
-def initialise(run: Runner, request: InitRequest, todo: Plan, service: k0s.Service, kubectl: Kubectl) -> str:
-    """Carry a plan out; returns what k0s said."""
-    said = ""
-    if todo.start:
-        said = k0s.start(run, service, kubectl, "init")
-        record.finish({"cluster": request.name}, K0S.record_path)
-    if todo.record:
-        kubectl.put(cluster_state.secret_of(todo.after))
-        write_json(cluster_state.STATE_PATH, todo.after)
-    return said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,48 +33,45 @@ class JoinRequest:
     """The membership as it is wanted."""
 
     name: str
-    role: str
+    node: k0s.Node
     endpoint: str
     ca: str
     token: t.Optional[str]
-    state: Json
     refused: t.Sequence[str] = ()
 
 
-def join_plan(request: JoinRequest) -> Plan:
-    """Decide; changes nothing. Raises ClusterError when this host belongs to another cluster."""
-    found = record.read_record(K0S.record_path)
-    k0s.refuse_foreign(found)
-    controller = request.role == CONTROL_PLANE
-    after = request.state if controller else {}
-    before = (cluster_state.read_state() or {}) if controller else {}
-    if not k0s.is_node() or record.unfinished(found):
-        return Plan(before={}, after=after, start=True, record=controller)
-    known = k0s.known_authority(controller)
-    if request.ca and known and fingerprint(known) != fingerprint(request.ca):
-        raise ClusterError(
-            "this host is a node of another cluster, made with another CA",
-            where="/var/lib/k0s",
-            fix="Reset the host with sealer.cluster.reset and run this again",
-        )
-    return Plan(before=before, after=after, start=False, record=bool(after) and before != after)
-
-
-def join(run: Runner, request: JoinRequest, todo: Plan, service: k0s.Service, kubectl: Kubectl) -> str:
-    """Join; when that fails, k0s is off the host again. Returns what it said."""
+def initialise(run: Runner, name: str, node: k0s.Node, todo: membership.Plan, kubectl: Kubectl) -> str:
+    """Carry a plan out; returns what k0s said."""
     said = ""
     if todo.start:
-        token = credentials.required(request.endpoint, request.token, request.refused)
-        said = k0s.start(run, service, kubectl, "join", token)
-        record.finish({"cluster": request.name}, K0S.record_path)
-    if todo.record and todo.after:
-        write_json(cluster_state.STATE_PATH, todo.after)
+        said = node.start(run, kubectl, "init")
+        record.finish({"cluster": name}, K0S.record_path)
+    if todo.record:
+        membership.keep(todo.after, kubectl)
+    return said
+
+
+def needs_to_join(request: JoinRequest) -> bool:
+    """Decide; changes nothing. Raises ClusterError when this host belongs to another cluster."""
+    if membership.has_to_start(K0S):
+        return True
+    controller = request.node.controller
+    where = k0s.CA_CERTIFICATE if controller else k0s.KUBELET_KUBECONFIG
+    membership.refuse_other_authority(k0s.known_authority(controller), request.ca, where)
+    return False
+
+
+def join(run: Runner, request: JoinRequest, kubectl: Kubectl) -> str:
+    """Join; when that fails, k0s is off the host again. Returns what it said."""
+    membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
+    said = request.node.start(run, kubectl, "join", request.token)
+    record.finish({"cluster": request.name}, K0S.record_path)
     return said
 
 
 def missing(role: str, wanted: t.Sequence[str], kubectl: Kubectl, now: datetime.datetime) -> t.List[str]:
     """Which of these hosts are no working members."""
-    if role == WORKER:
+    if role == membership.WORKER:
         return missing_nodes(wanted, kubectl.items("nodes"))
     return sorted(set(wanted) - living_controllers(kubectl.items("leases", "-n", "kube-node-lease"), now))
 
@@ -202,7 +126,7 @@ def members_of(nodes: t.Sequence[Json], controllers: t.Iterable[Json]) -> t.List
     found = {node["metadata"]["name"]: kubeadm_info.member_of(node) for node in nodes}
     for node in nodes:
         if node["metadata"].get("labels", {}).get(_ROLE_LABEL) == "control-plane":
-            found[node["metadata"]["name"]]["role"] = CONTROL_PLANE
+            found[node["metadata"]["name"]]["role"] = membership.CONTROL_PLANE
     for item in controllers:
         name, status = item["metadata"]["name"], item.get("status", {})
         if name in found:
@@ -210,23 +134,15 @@ def members_of(nodes: t.Sequence[Json], controllers: t.Iterable[Json]) -> t.List
         addresses = {entry["type"]: entry["address"] for entry in reversed(status.get("addresses", []))}
         found[name] = {
             "name": name,
-            "role": CONTROL_PLANE,
+            "role": membership.CONTROL_PLANE,
             "address": addresses.get("InternalIP", ""),
             "version": status.get("k0sVersion", ""),
             "container_runtime": "",
             "ready": True,
         }
-    return sorted(found.values(), key=lambda item: (item["role"] != CONTROL_PLANE, item["name"]))
+    return sorted(found.values(), key=lambda item: (item["role"] != membership.CONTROL_PLANE, item["name"]))
 
 
 def certificates(run: Runner) -> t.List[Json]:
     """Name and expiry of k0s' certificates on this control plane; none where openssl cannot tell."""
-    found = []
-    for path in sorted(path for pattern in _CERTIFICATES for path in glob.glob(pattern)):
-        done = run(["openssl", "x509", "-noout", "-enddate", "-in", path])
-        _name, _equals, text = done.stdout.strip().partition("=")
-        if done.rc == 0 and text:
-            moment = datetime.datetime.strptime(text, "%b %d %H:%M:%S %Y %Z")
-            name = os.path.splitext(os.path.relpath(path, "/var/lib/k0s/pki"))[0]
-            found.append({"name": name, "expires": moment.strftime("%Y-%m-%dT%H:%M:%SZ")})
-    return found
+    return expiry(run, "/var/lib/k0s/pki", ("*.crt", "etcd/*.crt"))

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, write_json
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import Traces
@@ -140,3 +140,25 @@ def keep(state: Json, kubectl: Kubectl) -> None:
     """Write the record in the cluster and on this host."""
     kubectl.put(cluster_state.secret_of(state))
     write_json(cluster_state.STATE_PATH, state)
+
+
+def joined(joins: bool, check_mode: bool, endpoint: str, wanted: Json, name: str, kubectl: t.Optional[Kubectl]) -> Json:
+    """The result of a module that lets hosts join; keeps the record on a control plane, which has a kubectl.
+
+    joins: whether the host joins in this run; wanted: what is told of that; name: the node's.
+    """
+    facts: Json = {"sealer_api_endpoint": endpoint} if endpoint else {}
+    before, after, changed = "", pretty(wanted) if joins else "", joins
+    if kubectl is not None and not (joins and check_mode):
+        todo = recorded_with(name, kubectl)
+        if todo.stale and not check_mode:
+            keep(todo.after, kubectl)
+        changed = joins or todo.stale
+        facts = {
+            "sealer_kubeconfig_path": kubectl.kubeconfig,
+            "sealer_api_endpoint": todo.after["endpoint"],
+            "sealer_cluster_state": todo.after,
+        }
+        if todo.stale and not joins:
+            before, after = pretty(todo.before) if todo.before else "", pretty(todo.after)
+    return {"changed": changed, "diff": {"before": before, "after": after}, "ansible_facts": facts}

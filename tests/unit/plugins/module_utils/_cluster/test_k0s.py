@@ -17,8 +17,9 @@ import stat
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, record, state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership, record, state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import read_json, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
@@ -29,16 +30,18 @@ NODES = json.loads((pathlib.Path(__file__).parent / "fixtures/nodes.json").read_
 SECRET = "abcdef.0123456789abcdef"
 TOKEN = base64.b64encode(gzip.compress(f"kind: Config\nusers:\n- user:\n    token: {SECRET}\n".encode())).decode()
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
-REQUEST = k0s_cluster.InitRequest(
+WANTED = state.new_state(
     name="demo",
     image={"reference": "docker.io/library/demo:1", "digest": "sha256:1"},
+    runtime=k0s.RUNTIME,
     version="v1.35.4",
     endpoint="10.0.0.1:6443",
     control_planes=["cp1"],
     workers=["w1"],
-    configuration={"kind": "ClusterConfig", "spec": {"storage": {"kine": {"dataSource": "mysql://u:geheim@db/k"}}}},
+    inputs=by_kind([{"kind": "ClusterConfig", "spec": {"storage": {"kine": {"dataSource": "mysql://u:geheim@db/k"}}}}]),
 )
-SERVICE = k0s.Service(k0s.CONTROLLER, controller=True, workloads=True, timeout=0)
+CONTROLLER = k0s.Node(controller=True, workloads=True, timeout=0)
+WORKER = k0s.Node(controller=False, workloads=True, timeout=0)
 
 
 class Host:
@@ -61,88 +64,97 @@ class Host:
     def kubectl(self) -> Kubectl:
         return Kubectl(self.run, "admin.conf", "cache")
 
-    def make_node(self, request: k0s_cluster.InitRequest) -> None:
+    def make_node(self) -> None:
         self.node.touch()
         write_json(self.traces.record_path, {"state": record.DONE, "before": {}})
-        write_json(str(self.state), request.state())
-        self.answers["kubectl get"] = Completed(0, json.dumps(state.secret_of(request.state())), "")
+        write_json(str(self.state), WANTED)
+        self.answers["kubectl get"] = Completed(0, json.dumps(state.secret_of(WANTED)), "")
 
 
 @pytest.fixture
 def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
-    for module in (k0s, k0s_cluster):
-        monkeypatch.setattr(module, "K0S", made.traces)
+    monkeypatch.setattr(k0s_cluster, "K0S", made.traces)
     monkeypatch.setattr(state, "read_state", lambda: read_json(str(made.state)))
     return made
 
 
 def test_a_bare_host_is_initialised(host: Host) -> None:
-    todo = k0s_cluster.plan(REQUEST, host.kubectl)
+    todo = membership.plan(WANTED, host.kubectl, host.traces)
     assert todo.start and todo.record and todo.before == {}
     assert todo.after["runtime"] == {"name": "k0s", "version": "v1.35.4"}
     assert "geheim" not in json.dumps(todo.after)
 
 
 def test_a_second_run_changes_nothing_and_another_image_is_recorded(host: Host) -> None:
-    host.make_node(REQUEST)
-    assert not k0s_cluster.plan(REQUEST, host.kubectl).changed
-    newer = dataclasses.replace(REQUEST, image={"reference": "docker.io/library/demo:2", "digest": "sha256:2"})
-    todo = k0s_cluster.plan(newer, host.kubectl)
+    host.make_node()
+    assert not membership.plan(WANTED, host.kubectl, host.traces).changed
+    newer = {**WANTED, "image": {"reference": "docker.io/library/demo:2", "digest": "sha256:2"}}
+    todo = membership.plan(newer, host.kubectl, host.traces)
     assert todo.record and not todo.start
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({"name": "other"}, "of the cluster 'demo'"), ({"version": "v1.36.1"}, "runs k0s v1.35.4")]
+    ("changes", "told"),
+    [
+        ({"name": "other"}, "of the cluster 'demo'"),
+        ({"runtime": {"name": "k0s", "version": "v1.36.1"}}, "runs k0s v1.35.4"),
+    ],
 )
 def test_another_cluster_is_refused(host: Host, changes: t.Dict[str, t.Any], told: str) -> None:
-    host.make_node(REQUEST)
+    host.make_node()
     with pytest.raises(ClusterError, match=told):
-        k0s_cluster.plan(dataclasses.replace(REQUEST, **changes), host.kubectl)
+        membership.plan({**WANTED, **changes}, host.kubectl, host.traces)
 
 
 def test_a_node_of_others_is_refused(host: Host) -> None:
     host.node.touch()
     with pytest.raises(ClusterError, match="did not make"):
-        k0s_cluster.plan(REQUEST, host.kubectl)
+        membership.plan(WANTED, host.kubectl, host.traces)
 
 
 def test_an_attempt_that_was_cut_off_goes_on(host: Host) -> None:
-    host.make_node(REQUEST)
+    host.make_node()
     write_json(host.traces.record_path, {"state": record.STARTED, "before": {}})
-    assert k0s_cluster.plan(REQUEST, host.kubectl).start
+    assert membership.plan(WANTED, host.kubectl, host.traces).start
 
 
-def join_request(**changes: t.Any) -> k0s_cluster.JoinRequest:
-    given: t.Dict[str, t.Any] = {"name": "demo", "role": "worker", "endpoint": "10.0.0.1:6443", "ca": "", "token": None}
-    return k0s_cluster.JoinRequest(**{**given, "state": {}, **changes})
+def join_request(node: k0s.Node = WORKER, **changes: t.Any) -> k0s_cluster.JoinRequest:
+    given: t.Dict[str, t.Any] = {"name": "demo", "endpoint": "10.0.0.1:6443", "ca": "", "token": None}
+    return k0s_cluster.JoinRequest(node=node, **{**given, **changes})
 
 
-def test_joining_needs_a_token(host: Host) -> None:
-    todo = k0s_cluster.join_plan(join_request())
-    with pytest.raises(ClusterError, match="no token"):
-        k0s_cluster.join(host.run, join_request(), todo, SERVICE, host.kubectl)
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, "no token"), ({"endpoint": "", "refused": ["cp1: away"]}, "cp1: away")]
+)
+def test_joining_needs_credentials(host: Host, changes: t.Dict[str, t.Any], told: str) -> None:
+    assert k0s_cluster.needs_to_join(join_request(**changes))
+    with pytest.raises(ClusterError, match=told):
+        k0s_cluster.join(host.run, join_request(**changes), host.kubectl)
 
 
-def test_a_control_plane_keeps_the_record(host: Host) -> None:
-    host.make_node(REQUEST)
-    same = join_request(role="control_plane", state=REQUEST.state())
-    assert not k0s_cluster.join_plan(same).changed
-    assert k0s_cluster.join_plan(join_request(role="control_plane", state={"name": "demo"})).record
-    assert not k0s_cluster.join_plan(join_request(role="control_plane")).changed
+def test_a_control_plane_keeps_the_record(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(state, "STATE_PATH", str(host.state))
+    monkeypatch.setattr(membership, "write_json", lambda _path, content: write_json(str(host.state), content))
+    host.make_node()
+    assert not membership.joined(False, False, "", {}, "cp1", host.kubectl)["changed"]
+    new = membership.joined(True, False, "10.0.0.1:6443", {"node": "cp2"}, "cp2", host.kubectl)
+    assert new["changed"] and "cp2" in new["diff"]["after"]
+    assert {"name": "cp2", "role": "control_plane"} in new["ansible_facts"]["sealer_cluster_state"]["members"]
+    assert read_json(str(host.state)) == new["ansible_facts"]["sealer_cluster_state"]
 
 
 def test_a_worker_of_another_cluster_is_refused(
     host: Host, certificates: Certificates, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
-    host.make_node(REQUEST)
+    host.make_node()
     pem = certificates.ca.read_text()
     kubeconfig = tmp_path / "kubelet.conf"
     monkeypatch.setattr(k0s, "KUBELET_KUBECONFIG", str(kubeconfig))
     kubeconfig.write_text(f"    certificate-authority-data: {base64.b64encode(pem.encode()).decode()}\n")
-    assert not k0s_cluster.join_plan(join_request(ca=pem)).changed
+    assert not k0s_cluster.needs_to_join(join_request(ca=pem))
     with pytest.raises(ClusterError, match="another cluster"):
-        k0s_cluster.join_plan(join_request(ca=pem.replace("MII", "MIJ", 1)))
+        k0s_cluster.needs_to_join(join_request(ca=pem.replace("MII", "MIJ", 1)))
 
 
 @pytest.mark.parametrize(
@@ -164,16 +176,17 @@ def test_what_is_no_token_is_told(token: str) -> None:
         k0s.token_id(token)
 
 
-def test_a_token_is_named_kept_secret_and_taken_away(tmp_path: pathlib.Path) -> None:
+def test_a_token_is_named_kept_secret_and_taken_away(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert k0s.token_id(TOKEN) == "abcdef"
     assert SECRET not in k0s.redacted(f"x {SECRET}") and TOKEN not in k0s.redacted(f"k0s worker {TOKEN}")
     place = tmp_path / "join"
-    with k0s.JoinToken(TOKEN, str(place)):
+    monkeypatch.setattr(k0s, "RUN_DIRECTORY", str(place))
+    with k0s.handed(TOKEN):
         assert (place / "token").read_text() == TOKEN
         assert stat.S_IMODE(os.stat(place / "token").st_mode) == 0o600
         assert TOKEN not in (place / "environment").read_text()
     assert not place.exists()
-    with k0s.JoinToken(None, str(place)):
+    with k0s.handed(None):
         assert not place.exists()
 
 
@@ -200,36 +213,36 @@ UP = {"WorkerToAPIConnectionStatus": {"Success": True, "Message": ""}}
 
 
 @pytest.mark.parametrize(
-    ("service", "answers", "told"),
+    ("node", "answers", "told"),
     [
-        (SERVICE, {"k0s status": Completed(1, "", "not running")}, "does not answer"),
-        (SERVICE, {"k0s status": Completed(0, json.dumps(STATUS), "")}, "no route"),
+        (CONTROLLER, {"k0s status": Completed(1, "", "not running")}, "does not answer"),
+        (CONTROLLER, {"k0s status": Completed(0, json.dumps(STATUS), "")}, "no route"),
         (
-            dataclasses.replace(SERVICE, workloads=False),
+            dataclasses.replace(CONTROLLER, workloads=False),
             {"k0s status": Completed(0, json.dumps(STATUS), ""), "kubectl get": Completed(1, "", "refused")},
             "refused",
         ),
-        (dataclasses.replace(SERVICE, workloads=False), {"k0s status": Completed(0, json.dumps(STATUS), "")}, None),
-        (SERVICE, {"k0s status": Completed(0, json.dumps(UP), "")}, None),
+        (dataclasses.replace(CONTROLLER, workloads=False), {"k0s status": Completed(0, json.dumps(STATUS), "")}, None),
+        (CONTROLLER, {"k0s status": Completed(0, json.dumps(UP), "")}, None),
     ],
 )
 def test_what_a_host_waits_for(
     host: Host,
     monkeypatch: pytest.MonkeyPatch,
-    service: k0s.Service,
+    node: k0s.Node,
     answers: t.Dict[str, Completed],
     told: t.Optional[str],
 ) -> None:
     host.answers = answers
     monkeypatch.setattr(k0s, "url_answers", lambda *_arguments: lambda: None)
-    found = k0s.waits_for(host.run, service, host.kubectl)
+    found = node.waits_for(host.run, host.kubectl)
     assert found is None if told is None else told in str(found)
 
 
 def test_a_connection_without_a_kubelet_is_not_enough(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.answers = {"k0s status": Completed(0, json.dumps(UP), "")}
     monkeypatch.setattr(k0s, "url_answers", lambda *_arguments: lambda: "refused")
-    assert "kubelet" in str(k0s.waits_for(host.run, SERVICE, host.kubectl))
+    assert "kubelet" in str(CONTROLLER.waits_for(host.run, host.kubectl))
 
 
 def test_no_control_plane_joins_a_sick_etcd(host: Host) -> None:
