@@ -114,7 +114,7 @@ func (s *server) bootstrap(ctx context.Context) error {
 	} else if strings.HasPrefix(given, "K10") && !shared.Exists(s.path("tls", "server-ca.crt")) {
 		return errors.New("starting a new cluster with a full token is not possible: the cluster CA is not known yet")
 	} else if s.on("cluster-init") {
-		if exists(s.path("db", "state.db")) && !s.embedded() {
+		if shared.Exists(s.path("db", "state.db")) && !s.embedded() {
 			return errors.New("the double cannot take SQLite's data into etcd")
 		}
 		if err := os.MkdirAll(s.path("db", "etcd"), 0o700); err != nil {
