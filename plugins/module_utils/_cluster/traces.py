@@ -141,7 +141,8 @@ K0S = Traces(
     ),
     sysctls=(*_SYSCTLS, *_FORWARDING),
     units=("k0scontroller.service", "k0sworker.service"),
-    ctr=("k0s", "ctr", "--namespace", "k8s.io"),
+    # Without a limit it tries for ten seconds to reach a containerd that does not run.
+    ctr=("k0s", "ctr", "--connect-timeout", "2s", "--namespace", "k8s.io"),
     reset=("k0s", "reset"),
     reset_stopped=True,
     mounts=("/var/lib/k0s/kubelet/", "/run/netns/cni-", "/run/k0s/"),
