@@ -49,14 +49,17 @@ def _entry(host: Host, database: str, name: str) -> t.Optional[t.List[str]]:
 def add_user(host: Host, name: str) -> None:
     """Make a system user that nobody can log in as, with a group of the same name."""
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", _NO_HOME, "--shell", _NOLOGIN]
-    with _backups_kept(host):
+    with backups_kept(host.at):
         host.must([*command, "--", name], f"the system user {name} cannot be made")
 
 
 @contextlib.contextmanager
-def _backups_kept(host: Host) -> t.Iterator[None]:
-    """The programs that change users put copies of the files beside them; those that were there are put back."""
-    kept = [(path, host_files.look(path)) for path in map(host.at, _BACKUPS)]
+def backups_kept(at: t.Callable[[str], str] = str) -> t.Iterator[None]:
+    """The programs that change users put copies of the files beside them; those that were there are put back.
+
+    at: where a path of the host is really.
+    """
+    kept = [(path, host_files.look(path)) for path in map(at, _BACKUPS)]
     yield
     for path, node in kept:
         if node.size <= host_files.KEPT_BYTES and not host_files.look(path).same(node):
@@ -90,7 +93,7 @@ def undo_user(host: Host, record: Record) -> t.Optional[Change]:
         return None
     if not host.check:
         fix = "End what runs as this user, and run this again"
-        with _backups_kept(host):
+        with backups_kept(host.at):
             host.must(["userdel", "--", record.name], f"the system user {record.name} cannot be removed", fix)
             if group_id(host, record.name) is not None:
                 host.must(["groupdel", "--", record.name], f"the group {record.name} cannot be removed", fix)

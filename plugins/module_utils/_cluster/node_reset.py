@@ -13,7 +13,13 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import leftovers, links, netfilter, record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    host_accounts,
+    leftovers,
+    links,
+    netfilter,
+    record,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
@@ -149,7 +155,8 @@ class NodeReset:
             return Etcd(self._run, self._traces.etcd).leave()
         if self._traces.reset_stopped:
             self._stop()
-        return self._run(self._filled(self._traces.reset)).output
+        with host_accounts.backups_kept():
+            return self._run(self._filled(self._traces.reset)).output
 
     def _stop(self) -> None:
         for unit in self._traces.units:

@@ -12,7 +12,14 @@ import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import leftovers, links, netfilter, record, traces
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    host_accounts,
+    leftovers,
+    links,
+    netfilter,
+    record,
+    traces,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset, ResetSettings
@@ -107,3 +114,19 @@ def test_what_stays_is_told(quiet: traces.Traces) -> None:
     node = NodeReset(lambda *_command, **_options: Completed(0, "", ""), ResetSettings(), quiet)
     with pytest.raises(ClusterError, match=r"service k0scontroller.service.*k0s reset said"):
         node.clear()
+
+
+def test_copies_of_the_users_files_are_as_before(
+    quiet: traces.Traces, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = tmp_path / "passwd-"
+    copies.write_text("as it was")
+    monkeypatch.setattr(host_accounts, "_BACKUPS", (str(copies), str(tmp_path / "shadow-")))
+
+    def run(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        if list(command) == list(quiet.reset):
+            copies.write_text("users of k0s are gone")
+        return Completed(3 if "is-active" in command else 0, "", "")
+
+    NodeReset(run, ResetSettings(), quiet).clear()
+    assert copies.read_text() == "as it was"
