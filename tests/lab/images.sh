@@ -4,8 +4,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Builds the base image for kubeadm and the demo's image on top of it, both into the store of the lab and the demo; or, named
-# as arguments, those for k3s and k0s. Where SEALER_K3S_BINARY or SEALER_K0S_BINARY, a file or a URL, names their program, they
-# are built without being named, too. Without it k3s's double is in its place.
+# as arguments, those for k3s and k0s, with the program that SEALER_K3S_BINARY or SEALER_K0S_BINARY names, a file or a URL, or
+# else with its double. Where such a variable is set, its images are built without being named, too.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -14,36 +14,42 @@ build() {
         -e "sealer_build_path=${3:-$here/images/$1}" -e "sealer_build_directory=$SEALER_CACHE/contexts/${2%%:*}" -e "sealer_build_name=$2" "${@:4}"
 }
 
-# Beside a copy of its parts list lies the program, which no module registry has: from the file or URL $2, named $3 as an image.
-build_from() {
-    local source=$SEALER_CACHE/sources/$1
+# Beside a copy of its parts list lies the program, which no module registry has: copy_with RUNTIME PROGRAM VERSION
+copy_with() {
+    source=$SEALER_CACHE/sources/$1
     mkdir -p "$source/program"
     cp -RLT "$here/images/$1" "$source"
     case $2 in
+        "") (cd "$here/tests/doubles" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$3" -o "$source/program/$1" "./$1") ;;
         http://* | https://*) curl --fail --silent --show-error --location --output "$source/program/$1" "$2" ;;
         *) cp "$2" "$source/program/$1" ;;
     esac
     chmod 0755 "$source/program/$1"
-    build "$1" "$3" "$source" -e sealer_build_source=build
 }
 
 build_demo() {
     build demo "demo-$1:1" "" -e "{\"sealer_build_args\": {\"BASE\": \"$1:v1.35.4\"}}"
 }
 
+# The double is known by a label, and unlike k0s has no ctr inside itself.
 build_k0s() {
-    build_from k0s "${SEALER_K0S_BINARY:?names no k0s, and there is no double of it}" k0s:v1.35.4
+    copy_with k0s "${SEALER_K0S_BINARY:-}" v1.35.4+k0s.0
+    if [ -z "${SEALER_K0S_BINARY:-}" ]; then
+        sed -i 's|^\( *\)containerd-shim: bin/containerd-shim$|&\n\1ctr: bin/ctr|' "$source/parts.yml"
+        printf '\nLABEL io.sealer.double=k0s\n' >>"$source/Kubefile"
+    fi
+    build k0s k0s:v1.35.4 "$source" -e sealer_build_source=build
     build_demo k0s
 }
 
+# The programs that k3s has inside itself lie beside its double.
 build_k3s() {
+    copy_with k3s "${SEALER_K3S_BINARY:-}" v1.35.4+k3s1
     if [ -n "${SEALER_K3S_BINARY:-}" ]; then
-        build_from k3s "$SEALER_K3S_BINARY" k3s:v1.35.4
+        build k3s k3s:v1.35.4 "$source" -e sealer_build_source=build
     else
-        local double=$here/tests/doubles/k3s program=$SEALER_CACHE/doubles/k3s
-        (cd "$double" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=v1.35.4+k3s1" -o "$program" .)
-        build_from k3s "$program" k3s-double:v1.35.4
-        build k3s k3s:v1.35.4 "$double/image" -e '{"sealer_build_args": {"BASE": "k3s-double:v1.35.4"}}'
+        build k3s k3s-double:v1.35.4 "$source" -e sealer_build_source=build
+        build k3s k3s:v1.35.4 "$here/tests/doubles/k3s/image" -e '{"sealer_build_args": {"BASE": "k3s-double:v1.35.4"}}'
     fi
     build_demo k3s
 }

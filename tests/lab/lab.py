@@ -65,6 +65,14 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
     return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
 
 
+def build_images(runtime: str) -> None:
+    """Have the images of a runtime that not every run needs; what did not change is not built again."""
+    command = [str(HERE / "images.sh"), runtime]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+
+
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """Hosts made by create.yml, control planes first.

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The same playbooks with an image that brings k0s: made, run again, reset, on hosts without internet."""
+"""The same playbooks with an image that brings k0s: made, run again, reset, on hosts without internet.
+
+It is the double, or the program that SEALER_K0S_BINARY names.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,8 @@ import os
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, build_images, differences
 
-pytestmark = pytest.mark.skipif(not os.environ.get("SEALER_K0S_BINARY"), reason="SEALER_K0S_BINARY names no k0s")
 RESET = "--extra-vars=sealer_reset=true"
 
 
@@ -28,6 +30,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made() -> t.Iterator[Made]:
+    build_images("k0s")
     hosts = Lab("k0s", workers=1, subnet="10.77.91", image="demo-k0s:1", kubeconfig="/var/lib/k0s/pki/admin.conf")
     hosts.destroy()
     hosts.create()

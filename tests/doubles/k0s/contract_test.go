@@ -362,10 +362,10 @@ func TestStacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for stack, want := range map[string]string{
-		"coredns": "clusterIP: 10.96.0.10", "kubeproxy": "server: https://10.77.91.11:6443", "konnectivity": `value: "3"`,
-		"bootstraprbac": "resourceNames: [worker-config-default-1.35, worker-config-lab-1.35]", "worker-config": `\"failCgroupV1\":false`,
+		"coredns": `clusterIP: "10.96.0.10"`, "kubeproxy": "server: https://10.77.91.11:6443", "konnectivity": `value: "3"`,
+		"bootstraprbac": `resourceNames: ["worker-config-default-1.35", "worker-config-lab-1.35"]`, "worker-config": `\"failCgroupV1\":false`,
 	} {
-		if !strings.Contains(documents[stack], want) {
+		if !strings.Contains(documents[stack], want) || strings.Contains(documents[stack], "%{") {
 			t.Errorf("%s lacks %s:\n%s", stack, want, documents[stack])
 		}
 	}

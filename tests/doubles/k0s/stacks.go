@@ -8,7 +8,6 @@ package main
 // when they change by the controller that leads), Networking (kube-proxy, CoreDNS and konnectivity-agent in kube-system).
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"encoding/json"
@@ -16,7 +15,6 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
-	"text/template"
 
 	"sealer.invalid/doubles/shared"
 )
@@ -31,28 +29,29 @@ var components = map[string]string{
 
 // stacks gives the documents of k0s' own components by the names of their stacks.
 func (c *controller) stacks(dns string) (map[string]string, error) {
-	parsed, err := template.ParseFS(templates, "manifests/*.yaml")
+	entries, err := templates.ReadDir("manifests")
 	if err != nil {
 		return nil, err
 	}
-	values := c.values(dns)
+	fill := strings.NewReplacer(c.values(dns)...)
 	found := map[string]string{}
-	for _, one := range parsed.Templates() {
-		stack := strings.TrimSuffix(one.Name(), ".yaml")
+	for _, entry := range entries {
+		stack := strings.TrimSuffix(entry.Name(), ".yaml")
 		if c.without(components[stack]) || stack == "kubeproxy" && c.config.Spec.Network.KubeProxy.Disabled {
 			continue
 		}
-		var out bytes.Buffer
-		if err := one.Execute(&out, values); err != nil {
+		content, err := templates.ReadFile("manifests/" + entry.Name())
+		if err != nil {
 			return nil, err
 		}
-		found[stack] = out.String()
+		found[stack] = fill.Replace(string(content))
 	}
 	found["worker-config"], err = c.workerConfig(dns)
 	return found, err
 }
 
-func (c *controller) values(dns string) map[string]any {
+// values are what is filled in, each after its place.
+func (c *controller) values(dns string) []string {
 	spec := c.config.Spec
 	host := spec.API.Address
 	for _, other := range []string{spec.API.externalHost(), spec.Konnectivity.ExternalAddress} {
@@ -60,16 +59,20 @@ func (c *controller) values(dns string) map[string]any {
 			host = other
 		}
 	}
-	var profiles []string
+	var profiles, found []string
 	for _, profile := range c.profiles() {
 		profiles = append(profiles, profileName(profile.Name))
 	}
-	return map[string]any{
+	for name, value := range map[string]string{
 		"DNS": dns, "Domain": spec.Network.ClusterDomain, "PullPolicy": spec.Images.DefaultPullPolicy, "API": spec.API.url(), "Pods": spec.Network.PodCIDR,
-		"Mode": spec.Network.KubeProxy.Mode, "KonnectivityHost": host, "KonnectivityPort": spec.Konnectivity.AgentPort, "Controllers": c.count,
-		"KubeProxyImage": spec.Images.name(spec.Images.KubeProxy), "CoreDNSImage": spec.Images.name(spec.Images.CoreDNS),
-		"KonnectivityImage": spec.Images.name(spec.Images.Konnectivity), "Profiles": profiles,
+		"Mode": spec.Network.KubeProxy.Mode, "KonnectivityHost": host, "KonnectivityPort": fmt.Sprint(spec.Konnectivity.AgentPort),
+		"Controllers": fmt.Sprint(c.count), "KubeProxyImage": spec.Images.name(spec.Images.KubeProxy),
+		"CoreDNSImage": spec.Images.name(spec.Images.CoreDNS), "KonnectivityImage": spec.Images.name(spec.Images.Konnectivity),
+		"Profiles": strings.Join(profiles, `", "`),
+	} {
+		found = append(found, "%{"+name+"}%", value)
 	}
+	return found
 }
 
 // profiles are the configuration's, and the one that is always there.

@@ -107,13 +107,9 @@ func (c *Children) launch(one *child) error {
 		return err
 	}
 	command := exec.Command(program, one.arguments...)
-	command.Env = c.environment()
-	command.Stdout, command.Stderr = os.Stderr, os.Stderr
+	command.Env, command.Stdout, command.Stderr = c.environment(), os.Stderr, os.Stderr
 	if one.log != "" {
-		if err := os.MkdirAll(filepath.Dir(one.log), 0o755); err != nil {
-			return err
-		}
-		opened, err := os.OpenFile(one.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		opened, err := openLog(one.log)
 		if err != nil {
 			return err
 		}
@@ -141,6 +137,13 @@ func (c *Children) launch(one *child) error {
 		return nil
 	}
 	return WriteFile(c.pidFile(one.name), fmt.Sprintln(command.Process.Pid), 0o644)
+}
+
+func openLog(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 }
 
 func (c *Children) pidFile(name string) string { return filepath.Join(c.Detached.Pids, name+".pid") }
