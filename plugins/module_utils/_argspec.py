@@ -37,6 +37,19 @@ REGISTRY_SPEC: ArgumentSpec = {
     "parallel": {"type": "int", "default": 8},
 }
 
+CLUSTER_SPEC: ArgumentSpec = {
+    "name": {"type": "str", "required": True},
+    "image": {
+        "type": "dict",
+        "required": True,
+        "options": {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}},
+    },
+    "version": {"type": "str", "required": True},
+    "endpoint": {"type": "str", "required": True},
+    "control_planes": {"type": "list", "elements": "str", "default": []},
+    "workers": {"type": "list", "elements": "str", "default": []},
+}
+
 
 def merged(*families: ArgumentSpec) -> ArgumentSpec:
     """One argument spec out of several families, safe to change.

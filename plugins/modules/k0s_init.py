@@ -23,6 +23,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
+  - sealer.cluster.cluster
 attributes:
   check_mode:
     support: full
@@ -31,41 +32,6 @@ attributes:
   idempotent:
     support: full
 options:
-  name:
-    description: Name of the cluster.
-    type: str
-    required: true
-  image:
-    description: The cluster image that this cluster is made from, for the record.
-    type: dict
-    required: true
-    suboptions:
-      reference:
-        description: Name of the image.
-        type: str
-        required: true
-      digest:
-        description: Digest of the image.
-        type: str
-        required: true
-  version:
-    description: Version of Kubernetes, as the label C(io.sealer.runtime.version) of the image has it.
-    type: str
-    required: true
-  endpoint:
-    description: Address and port under which all nodes reach the API server.
-    type: str
-    required: true
-  control_planes:
-    description: Names of the control planes that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
-  workers:
-    description: Names of the workers that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
   configuration:
     description: The ClusterConfig that C(/etc/k0s/k0s.yaml) has, for the record.
     type: dict
@@ -130,6 +96,7 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLUSTER_SPEC, merged
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
@@ -139,18 +106,14 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state impo
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
-IMAGE = {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}}
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "image": {"type": "dict", "required": True, "options": IMAGE},
-    "version": {"type": "str", "required": True},
-    "endpoint": {"type": "str", "required": True},
-    "control_planes": {"type": "list", "elements": "str", "default": []},
-    "workers": {"type": "list", "elements": "str", "default": []},
-    "configuration": {"type": "dict", "required": True},
-    "workloads": {"type": "bool", "default": True},
-    "timeout": {"type": "int", "default": 300},
-}
+ARGUMENT_SPEC = merged(
+    CLUSTER_SPEC,
+    {
+        "configuration": {"type": "dict", "required": True},
+        "workloads": {"type": "bool", "default": True},
+        "timeout": {"type": "int", "default": 300},
+    },
+)
 
 
 def main() -> None:

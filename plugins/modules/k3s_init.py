@@ -22,6 +22,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
+  - sealer.cluster.cluster
 attributes:
   check_mode:
     support: full
@@ -30,41 +31,6 @@ attributes:
   idempotent:
     support: full
 options:
-  name:
-    description: Name of the cluster.
-    type: str
-    required: true
-  image:
-    description: The cluster image that this cluster is made from, for the record.
-    type: dict
-    required: true
-    suboptions:
-      reference:
-        description: Name of the image.
-        type: str
-        required: true
-      digest:
-        description: Digest of the image.
-        type: str
-        required: true
-  version:
-    description: Version of k3s, as the label C(io.sealer.runtime.version) of the image has it.
-    type: str
-    required: true
-  endpoint:
-    description: Address and port under which all nodes reach the API server.
-    type: str
-    required: true
-  control_planes:
-    description: Names of the control planes that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
-  workers:
-    description: Names of the workers that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
   node:
     description: Name of the node that the host becomes.
     type: str
@@ -129,6 +95,7 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLUSTER_SPEC, merged
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k3s, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import without_secrets
@@ -138,18 +105,14 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state impo
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K3S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
-IMAGE = {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}}
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "image": {"type": "dict", "required": True, "options": IMAGE},
-    "version": {"type": "str", "required": True},
-    "endpoint": {"type": "str", "required": True},
-    "control_planes": {"type": "list", "elements": "str", "default": []},
-    "workers": {"type": "list", "elements": "str", "default": []},
-    "node": {"type": "str", "required": True},
-    "configuration": {"type": "dict", "required": True},
-    "timeout": {"type": "int", "default": 300},
-}
+ARGUMENT_SPEC = merged(
+    CLUSTER_SPEC,
+    {
+        "node": {"type": "str", "required": True},
+        "configuration": {"type": "dict", "required": True},
+        "timeout": {"type": "int", "default": 300},
+    },
+)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
   - sealer.cluster.attributes
+  - sealer.cluster.cluster
 attributes:
   check_mode:
     support: full
@@ -31,41 +32,6 @@ attributes:
   idempotent:
     support: full
 options:
-  name:
-    description: Name of the cluster.
-    type: str
-    required: true
-  image:
-    description: The cluster image that this cluster is made from, for the record.
-    type: dict
-    required: true
-    suboptions:
-      reference:
-        description: Name of the image.
-        type: str
-        required: true
-      digest:
-        description: Digest of the image.
-        type: str
-        required: true
-  version:
-    description: Version of Kubernetes, as the label C(io.sealer.runtime.version) of the image has it.
-    type: str
-    required: true
-  endpoint:
-    description: Address and port under which all nodes reach the API server.
-    type: str
-    required: true
-  control_planes:
-    description: Names of the control planes that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
-  workers:
-    description: Names of the workers that the cluster is meant to have, for the record.
-    type: list
-    elements: str
-    default: []
   documents:
     description:
       - kubeadm's configuration documents, complete (InitConfiguration, ClusterConfiguration, KubeletConfiguration,
@@ -140,6 +106,7 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLUSTER_SPEC, merged
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_init
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
@@ -151,17 +118,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
-IMAGE = {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}}
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "image": {"type": "dict", "required": True, "options": IMAGE},
-    "version": {"type": "str", "required": True},
-    "endpoint": {"type": "str", "required": True},
-    "control_planes": {"type": "list", "elements": "str", "default": []},
-    "workers": {"type": "list", "elements": "str", "default": []},
-    "documents": {"type": "list", "elements": "dict", "required": True},
-    "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
-}
+ARGUMENT_SPEC = merged(
+    CLUSTER_SPEC,
+    {
+        "documents": {"type": "list", "elements": "dict", "required": True},
+        "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
+    },
+)
 
 
 def main() -> None:
