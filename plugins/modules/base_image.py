@@ -61,7 +61,7 @@ options:
     description:
       - How to get the parts.
       - V(auto) does it as the parts lock says. When there is none, it asks each publisher's site once, and builds if
-        one of them does not answer.
+        one of them does not answer. Where nothing is to be downloaded but images, their registries are asked.
     type: str
     choices: [auto, download, build]
     default: auto

@@ -48,7 +48,8 @@ _TIMEOUT = 30
 _PROBE_TIMEOUT = 5
 _PROBE_ALL = 10.0
 _ABSENT = (404, 410)
-_FINAL = (400, 401, 403, 405, 451)
+_LOGIN = 401
+_FINAL = (400, _LOGIN, 403, 405, 451)
 _PARTIAL_CONTENT = 206
 _RANGE_REFUSED = 416
 _FAILURES = (OSError, http.client.HTTPException, UrlError)
@@ -96,15 +97,19 @@ class Downloader:
         sha256, size = sum_of(path)
         return Made(path, sha256, size, expected)
 
-    def reachable(self, urls: t.Iterable[str]) -> t.Optional[str]:
-        """None when every host of ``urls`` answers, else why one does not. Each host is asked once, shortly."""
+    def reachable(self, urls: t.Iterable[str], *, answers_are: t.Collection[int] = ()) -> t.Optional[str]:
+        """None when every host of ``urls`` answers, else why one does not. Each host is asked once, shortly.
+
+        An error with one of the statuses ``answers_are`` is as good as a success.
+        """
         first: t.Dict[str, str] = {}
         for url in urls:
             place = self.mirrored(url)
             first.setdefault(urllib.parse.urlsplit(place).netloc, place)
         answers: t.Dict[str, str] = {}
         threads = [
-            threading.Thread(target=_probe, args=(url, host, answers), daemon=True) for host, url in first.items()
+            threading.Thread(target=_probe, args=(url, host, answers, answers_are), daemon=True)
+            for host, url in first.items()
         ]
         for thread in threads:
             thread.start()
@@ -115,6 +120,10 @@ class Downloader:
             f"{host}: {answers.get(host, 'no answer in time')}" for host in sorted(first) if answers.get(host) != ""
         ]
         return "; ".join(told) or None
+
+    def registries_reachable(self, hosts: t.Iterable[str]) -> t.Optional[str]:
+        """None when every registry answers, be it that it wants a login."""
+        return self.reachable([f"https://{host}/v2/" for host in hosts], answers_are=(_LOGIN,))
 
     def mirrored(self, url: str) -> str:
         """The address to ask for a publisher's address."""
@@ -261,12 +270,13 @@ def _told(error: BaseException) -> str:
     return str(getattr(error, "reason", "") or error) or type(error).__name__
 
 
-def _probe(url: str, host: str, answers: t.Dict[str, str]) -> None:
+def _probe(url: str, host: str, answers: t.Dict[str, str], answers_are: t.Collection[int]) -> None:
     try:
         _opened(url, {}, method="HEAD", timeout=_PROBE_TIMEOUT).close()
         answers[host] = ""
     except _FAILURES as error:
-        answers[host] = _told(error)
+        fine = isinstance(error, urllib.error.HTTPError) and error.code in answers_are
+        answers[host] = "" if fine else _told(error)
 
 
 def _sum_in(text: str, name: str, where: str) -> str:

@@ -38,6 +38,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Buil
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import api_host
 
 AUTO, DOWNLOAD, BUILD = "auto", "download", "build"
 PROGRAMS = "parts"
@@ -187,7 +188,12 @@ class Planner:
             for program, place in part.programs.items()
             if part.download and place
         ]
-        return BUILD if not urls or self._makers.downloader.reachable(urls) else DOWNLOAD
+        if urls:
+            return BUILD if self._makers.downloader.reachable(urls) else DOWNLOAD
+        registries = {Reference.parse(image.reference).registry for image in self._parts.images if image.published}
+        if not registries or self._makers.downloader.registries_reachable(map(api_host, sorted(registries))):
+            return BUILD
+        return DOWNLOAD
 
     def _add_part(self, result: Plan, part: Part, platform: Platform, inside: t.Collection[str]) -> None:
         wanted = [program for program, place in part.programs.items() if place or program in inside]

@@ -52,6 +52,11 @@ class Parts(t.Protocol):
 Body = t.Union[bytes, Parts]
 
 
+def api_host(registry: str) -> str:
+    """The host that answers for a registry; Docker Hub's is not called as its images are."""
+    return _DOCKER_HUB_API if registry == "docker.io" else registry
+
+
 @dataclass(frozen=True)
 class Call:
     """One request to a registry.
@@ -293,7 +298,7 @@ class Transport:
     def _origin(self, call: Call) -> str:
         """Scheme and host of the registry's API; where `insecure` allows it, plain HTTP if there is no TLS."""
         settings = self.settings_of(call.registry)
-        host = _DOCKER_HUB_API if call.registry == "docker.io" else call.registry
+        host = api_host(call.registry)
         if host in self._origins:
             return self._origins[host]
         if not settings.insecure:

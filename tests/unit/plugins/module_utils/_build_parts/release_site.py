@@ -69,7 +69,8 @@ def running_site() -> t.Iterator[ReleaseSite]:
 
         def do_HEAD(self) -> None:
             site.requests.append(("HEAD", self.path, ""))
-            self.send_response(200 if self.path in site.files else 404)
+            planned = site.answers.get(self.path, [])
+            self.send_response(planned.pop(0) if planned else 200 if self.path in site.files else 404)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

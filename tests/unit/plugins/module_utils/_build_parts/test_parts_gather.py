@@ -284,6 +284,35 @@ def test_auto_downloads_where_all_publishers_answer(bench: Bench) -> None:
     assert ("HEAD", f"/v1.0/{ARCH}/admin.sha256", "") in bench.site.requests
 
 
+ONLY_IMAGES = """\
+schema: 1
+images:
+  - {reference: "releases.example.com/server:1.0", files: {/page: page.txt}}
+  - {reference: "example.com/page:1", published: false, files: {/page: page.txt}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "way", "made"),
+    [(200, "download", {"page"}), (401, "download", {"page"}), (503, "build", {"page", "server"})],
+)
+def test_auto_asks_the_registry_where_there_are_only_images(
+    bench: Bench, answer: int, way: str, made: set[str]
+) -> None:
+    bench.site.answers["/v2/"] = [answer]
+    (bench.path / "parts.yml").write_text(ONLY_IMAGES)
+    lock = bench.gather(source="auto").lock
+    assert lock.way == way
+    assert {Reference.parse(pin.reference).repository for pin in lock.images} == made
+    assert bench.site.requests == [("HEAD", "/v2/", "")]
+
+
+def test_images_that_no_registry_has_are_made_without_asking_any(bench: Bench) -> None:
+    (bench.path / "parts.yml").write_text(ONLY_IMAGES.replace("page.txt}}", "page.txt}, published: false}", 1))
+    assert bench.gather(source="auto").lock.way == "build"
+    assert bench.site.requests == []
+
+
 def test_auto_goes_on_as_the_lock_says(bench: Bench, go: pathlib.Path) -> None:
     bench.gather(source="build")
     assert not bench.twice(source="auto").changed
