@@ -27,6 +27,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_to
     certificate_authority,
     discovery_kubeconfig,
     fingerprint,
+    refuse_dead,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -80,6 +81,7 @@ def needs_to_join(request: JoinRequest) -> bool:
 def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
+    refuse_dead(run, str(request.token), request.ca, request.endpoint, directory)
     with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)], directory) as kubeconfig:
         document = copy.deepcopy(request.document)
         document["discovery"] = {

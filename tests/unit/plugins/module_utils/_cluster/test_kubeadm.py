@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -299,6 +300,38 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     assert steps == ["join", {"cluster": "demo"}]
     assert SilentMember.waits == [180.0]
     assert request.document["controlPlane"] == {}
+
+
+@pytest.mark.parametrize(
+    ("rc", "said", "dead"),
+    [
+        (0, "{}", False),
+        (1, "error: You must be logged in to the server (Unauthorized)", True),
+        (
+            1,
+            "error: You must be logged in to the server (the server has asked for the client to provide credentials)",
+            True,
+        ),
+        (1, "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?", False),
+    ],
+)
+def test_a_token_that_has_expired_is_told_before_kubeadm_asks(
+    tmp_path: pathlib.Path, certificates: Certificates, rc: int, said: str, dead: bool
+) -> None:
+    asked: t.List[t.Any] = []
+
+    def run(command: t.Sequence[str], **options: t.Any) -> Completed:
+        path = options["environ"]["KUBECONFIG"]
+        asked.append((list(command), yaml.safe_load(pathlib.Path(path).read_text())))
+        return Completed(rc, "", said)
+
+    raises = pytest.raises(ClusterError, match="kubeadm_token_ttl") if dead else contextlib.nullcontext()
+    with raises as caught:
+        kubeadm_token.refuse_dead(run, TOKEN, certificates.ca.read_text(), "10.0.0.1:6443", str(tmp_path))
+    ((command, kubeconfig),) = asked
+    assert kubeconfig["users"][0]["user"] == {"token": TOKEN}
+    assert TOKEN not in " ".join(command) and TOKEN not in str(caught)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
