@@ -15,9 +15,10 @@ name: inventory_problems
 short_description: Problems of a cluster that can be seen in the inventory alone
 version_added: 0.1.0
 description:
-  - Names hosts that share an address, groups that are named but do not exist, the absence of hosts, and hosts that are
-    both kinds of node in groups that mean one kind each. C(kube_control_plane) and C(kube_node), and groups named by
-    variables, may share hosts; these are control planes that run workloads.
+  - Names hosts that share an address, in the inventory or, where their facts are known, as nodes; groups that are named
+    but do not exist, the absence of hosts, and hosts that are both kinds of node in groups that mean one kind each.
+    C(kube_control_plane) and C(kube_node), and groups named by variables, may share hosts; these are control planes
+    that run workloads.
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hosts, hostvars, named_groups
@@ -83,18 +84,40 @@ def inventory_problems(
             problems.append(
                 f"{' and '.join(both)}: in the groups {one} and {other} at once. Leave each host in one of them"
             )
-    sharing: dict[str, list[str]] = {}
-    for host in hosts:
-        found = next((hostvars[host][key] for key in _ADDRESSES if hostvars[host].get(key)), host)
-        port = hostvars[host].get("ansible_port")
-        sharing.setdefault(f"{found} port {port}" if port else str(found), []).append(host)
-    for address, names in sharing.items():
-        if len(names) > 1:
-            problems.append(
-                f"{' and '.join(names)} have the same address {address}."
-                " Give each host its own ansible_host or sealer_node_address"
-            )
+    alike = _sharing({host: _inventory_address(host, hostvars[host]) for host in hosts})
+    problems += [
+        f"{' and '.join(names)} have the same address {address}."
+        " Give each host its own ansible_host or sealer_node_address"
+        for address, names in alike.items()
+    ]
+    nodes = {host: _node_address(hostvars[host]) for host in hosts}
+    problems += [
+        f"{' and '.join(names)} would be nodes with the same address {address}. They are one host, or each has it on"
+        " the interface of its default route. Leave one of them, or give each its own sealer_node_address"
+        for address, names in _sharing(nodes).items()
+        if names not in alike.values()
+    ]
     return problems
+
+
+def _sharing(addresses: t.Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for host, address in addresses.items():
+        if address:
+            found.setdefault(address, []).append(host)
+    return {address: names for address, names in found.items() if len(names) > 1}
+
+
+def _inventory_address(host: str, variables: t.Mapping[str, t.Any]) -> str:
+    found = next((variables[key] for key in _ADDRESSES if variables.get(key)), host)
+    port = variables.get("ansible_port")
+    return f"{found} port {port}" if port else str(found)
+
+
+def _node_address(variables: t.Mapping[str, t.Any]) -> str:
+    """As far as it is known: nothing where there are no facts."""
+    route = (variables.get("ansible_facts") or {}).get("default_ipv4") or {}
+    return str(variables.get("sealer_node_address") or route.get("address") or "")
 
 
 def _known(groups: t.Mapping[str, t.Sequence[str]]) -> str:

@@ -45,6 +45,44 @@ def test_a_host_that_is_missing(lab: Lab, tmp_path: pathlib.Path) -> None:
     assert all(run.hosts[host].changed == 0 for host in lab.hosts)
 
 
+def test_an_inventory_without_control_plane(lab: Lab) -> None:
+    run = lab.play("site", variables={"sealer_control_plane_group": "none_of_them"})
+    assert run.status != 0
+    assert "The inventory has no control plane" in run.text
+    assert set(run.hosts) == {"localhost"}
+
+
+def test_an_inventory_and_an_image_that_do_not_fit(lab: Lab, tmp_path: pathlib.Path) -> None:
+    """All of it is told at once: groups, addresses, the image's platform, the runtime that it lacks, an even number."""
+    (tmp_path / "Kubefile").write_text("FROM scratch\nCOPY Kubefile etc/\n")
+    given = {"sealer_store": str(tmp_path / "store"), "sealer_build_path": str(tmp_path), "sealer_build_name": "odd:1"}
+    built = playbook(
+        "sealer.cluster.build", f"--extra-vars={json.dumps({**given, 'sealer_build_platforms': ['linux/s390x']})}"
+    )
+    assert built.status == 0, built.text
+    first, second, third = lab.hosts
+    groups = {
+        "kube_node": {"hosts": {"twin": {"ansible_host": lab.hosts[second]}}},
+        "server": {"hosts": {third: {}}},
+        "agent": {"hosts": {third: {}}},
+    }
+    extra = tmp_path / "hosts.yml"
+    extra.write_text(json.dumps(groups))
+    with untouched(lab):
+        run = lab.play("site", f"--inventory={extra}", variables={**given, "sealer_image": "odd:1"})
+    assert run.status != 0
+    assert all(run.hosts[host].changed == 0 for host in (first, second, third, "twin"))
+    text = " ".join(run.text.replace("\\n", " ").split())
+    for told in (
+        f"{third}: in the groups server and agent at once",
+        f"{second} and twin have the same address {lab.hosts[second]}",
+        "The image odd:1 brings no Kubernetes",
+        "the image is not made for linux/",
+        "There are 2 control planes. More than half of them have to be alive",
+    ):
+        assert told in text, run.text
+
+
 def test_a_port_that_is_taken(lab: Lab) -> None:
     lab.ssh(lab.control_plane, TAKE_PORT)
     try:

@@ -42,6 +42,11 @@ def test_they_want_a_list(asked: t.Any) -> None:
         asked("a", {})
 
 
+def routed(address: str) -> dict[str, t.Any]:
+    """Variables of a host whose default route leaves from this address."""
+    return {"ansible_facts": {"default_ipv4": {"address": address}}}
+
+
 @pytest.mark.parametrize(
     ("variables", "named", "problems"),
     [
@@ -49,6 +54,10 @@ def test_they_want_a_list(asked: t.Any) -> None:
         ({"a": {"ansible_host": "1"}, "b": {"ansible_host": "1"}}, [], ["a and b have the same address 1."]),
         ({"a": {"ansible_host": "1", "ansible_port": 1}, "b": {"ansible_host": "1", "ansible_port": 2}}, [], []),
         ({"a": {}, "b": {"ansible_host": "a"}}, [], ["a and b have the same address a."]),
+        ({"a": routed("1"), "b": routed("1"), "c": {}}, [], ["a and b would be nodes with the same address 1."]),
+        ({"a": routed("1"), "b": {**routed("1"), "sealer_node_address": "2"}}, [], []),
+        ({"a": {**routed("1"), "ansible_host": "1"}, "b": {**routed("1"), "ansible_host": "1"}}, [], ["a and b have"]),
+        ({"a": {"ansible_facts": {"default_ipv4": {}}}, "b": {"ansible_facts": {}}}, [], []),
         ({"a": {}}, ["edge"], ["Group edge is named by a variable"]),
         ({}, [], ["names no host"]),
     ],
