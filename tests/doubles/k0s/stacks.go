@@ -19,7 +19,7 @@ import (
 	"sealer.invalid/doubles/shared"
 )
 
-//go:embed manifests/*.yaml
+//go:embed manifests/*.manifest
 var templates embed.FS
 
 // components tells which stack can be left out by which name.
@@ -36,7 +36,7 @@ func (c *controller) stacks(dns string) (map[string]string, error) {
 	fill := strings.NewReplacer(c.values(dns)...)
 	found := map[string]string{}
 	for _, entry := range entries {
-		stack := strings.TrimSuffix(entry.Name(), ".yaml")
+		stack := strings.TrimSuffix(entry.Name(), ".manifest")
 		if c.without(components[stack]) || stack == "kubeproxy" && c.config.Spec.Network.KubeProxy.Disabled {
 			continue
 		}

@@ -18,7 +18,7 @@ import (
 	"sealer.invalid/doubles/shared"
 )
 
-//go:embed manifests/*.yaml
+//go:embed manifests/*.manifest
 var packaged embed.FS
 
 func (s *server) packagedManifests() (map[string]string, error) {
@@ -37,7 +37,7 @@ func (s *server) packagedManifests() (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		found[entry.Name()] = fill.Replace(string(content))
+		found[strings.TrimSuffix(entry.Name(), ".manifest")+".yaml"] = fill.Replace(string(content))
 	}
 	return found, nil
 }

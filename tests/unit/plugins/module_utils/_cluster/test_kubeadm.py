@@ -290,7 +290,7 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     cluster, steps = Cluster(), []
     monkeypatch.setattr(kubeadm_join, "Etcd", SilentMember)
     monkeypatch.setattr(record, "start", lambda _run, action: steps.append(action))
-    monkeypatch.setattr(record, "finish", lambda details: steps.append(details))
+    monkeypatch.setattr(record, "finish", steps.append)
     request = dataclasses.replace(CONTROL_PLANE, ca=certificates.ca.read_text())
     said = kubeadm_join.join(cluster.run, request, None)
     (document,) = cluster.given

@@ -1,0 +1,1 @@
+../../../kubernetes/go/cni/go.mod

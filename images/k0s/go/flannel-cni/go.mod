@@ -1,0 +1,1 @@
+../../../kubernetes/go/flannel-cni/go.mod

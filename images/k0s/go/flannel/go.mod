@@ -1,0 +1,1 @@
+../../../kubernetes/go/flannel/go.mod

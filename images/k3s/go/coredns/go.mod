@@ -1,0 +1,1 @@
+../../../k0s/go/coredns/go.mod

@@ -1,0 +1,1 @@
+../../../kubernetes/go/etcd/go.mod

@@ -1,0 +1,1 @@
+../../kubernetes/pause/pause.c

@@ -1,0 +1,1 @@
+../../../../../../images/kubernetes/go/cni/go.mod

@@ -1,0 +1,1 @@
+../../../../../../images/kubernetes/go/flannel-cni/go.mod

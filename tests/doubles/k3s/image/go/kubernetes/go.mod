@@ -1,0 +1,1 @@
+../../../../../../images/kubernetes/go/kubernetes/go.mod
