@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import stat
+import types
 import typing as t
 
 import pytest
@@ -27,8 +28,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile i
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K3S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.modules import k3s_token
 from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 
+NODES = json.loads((pathlib.Path(__file__).parent / "fixtures/nodes.json").read_text())["items"]
 HASH = "ab" * 32
 TOKEN = f"K10{HASH}::abcdef.0123456789abcdef"
 SERVERS = f"K10{HASH}::server:geheim"
@@ -237,6 +240,33 @@ def test_tokens_of_agents_expire_and_are_ended_by_their_names(host: Host, tmp_pa
     path.write_text(f"{SERVERS}\n")
     assert k3s.make_token(host.run, membership.CONTROL_PLANE, "15m0s", str(path)) == SERVERS
     assert k3s.token_id(SERVERS) == ""
+
+
+@pytest.mark.parametrize("role", [membership.CONTROL_PLANE, membership.WORKER])
+def test_who_is_missing_gets_a_token_control_planes_one_at_a_time(
+    host: Host, role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.make_node()
+    host.answers["k3s token create"] = Completed(0, f"{TOKEN}\n", "")
+    host.answers["kubectl get"] = Completed(0, json.dumps({"kind": "List", "items": NODES}), "")
+    monkeypatch.setattr(k3s_token, "certificate_authority", lambda _path: "pem")
+    monkeypatch.setattr(k3s_token, "module_runner", lambda _module: host.run)
+    monkeypatch.setattr(k3s, "make_token", lambda _run, role, _ttl: f"for {role}")
+    params = {"role": role, "nodes": ["kube-w", "new", "newer"], "ttl": "15m0s", "address": "10.0.0.9"}
+    module: t.Any = types.SimpleNamespace(params=params, check_mode=False, tmpdir="cache")
+    if role == membership.CONTROL_PLANE:
+        with pytest.raises(ClusterError, match="one new member at a time"):
+            k3s_token.credentials(module)
+        params["nodes"] = ["new"]
+    told = k3s_token.credentials(module)
+    assert told["missing"] == [name for name in params["nodes"] if name != "kube-w"]
+    assert told["token"] == f"for {role}" and told["endpoint"] == WANTED["endpoint"]
+    assert "kubectl delete secret -n kube-system --ignore-not-found new.node-password.k3s" in "\n".join(host.commands)
+    host.commands.clear()
+    module.check_mode = True
+    monkeypatch.setattr("os.path.exists", lambda _path: True)
+    assert k3s_token.credentials(module)["token"] is None
+    assert not [line for line in host.commands if "delete" in line]
 
 
 def test_names_are_free_again(host: Host) -> None:
