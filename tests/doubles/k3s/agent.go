@@ -253,7 +253,8 @@ func (b *balancer) carry(from net.Conn) {
 	servers := append(append([]string{}, b.Servers...), b.Default)
 	b.mutex.Unlock()
 	for _, server := range servers {
-		to, err := net.DialTimeout("tcp", server, 2*time.Second)
+		// As long as k3s's own balancer has, so that a name's next address is tried when the first one is dead.
+		to, err := net.DialTimeout("tcp", server, 10*time.Second)
 		if err != nil {
 			continue
 		}

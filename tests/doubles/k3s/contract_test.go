@@ -302,3 +302,19 @@ func TestManifests(t *testing.T) {
 		t.Errorf("%v: %s", err, manifests["coredns.yaml"])
 	}
 }
+
+// docs/cli/server.md, critical configuration values: the agents' token is one where it was given; the servers' own token may stand for it.
+func TestCriticalAgentToken(t *testing.T) {
+	given, err := readSettings("server", []string{"--config", filepath.Join(written(t, map[string]string{"c.yaml": ""}), "c.yaml")}, none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, joining := &server{settings: given, password: "p", agentToken: "p"}, &server{settings: given}
+	if !reflect.DeepEqual(first.critical(), joining.critical()) {
+		t.Errorf("%v and %v", first.critical(), joining.critical())
+	}
+	joining.agentToken = "other"
+	if reflect.DeepEqual(first.critical(), joining.critical()) {
+		t.Error("another agents' token is no difference")
+	}
+}

@@ -64,7 +64,8 @@ func (s *server) startEtcd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, state := "", "new"
+	// With data, both are passed over.
+	cluster, state := member+"="+peer, "new"
 	if member == "" {
 		member = s.name + "-" + shared.RandomHex(4)
 		cluster = member + "=" + peer

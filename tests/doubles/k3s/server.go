@@ -173,7 +173,12 @@ func (s *server) critical() map[string]string {
 			found["disable-servicelb"] = "true"
 		}
 	}
-	found["agent-token"] = caHash(s.agentToken)
+	// What was given, and not the servers' token, which stands for it where nothing was.
+	given := s.agentToken
+	if given == s.password {
+		given = ""
+	}
+	found["agent-token"] = caHash(given)
 	return found
 }
 
