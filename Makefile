@@ -43,8 +43,8 @@ sanity: ## Run ansible-test sanity
 integration: ## Run the integration targets of the modules
 	@$(ENVIRONMENT) && $(PART) integration tests/tools/ansible_test.sh integration
 
-images: ## Gather the parts of the base image and build it (10 minutes the first time)
-	@$(ENVIRONMENT) && tests/lab/images.sh
+images: ## Gather the parts of the base image and build it, then the images that tests need (10 minutes the first time)
+	@$(ENVIRONMENT) && tests/lab/images.sh && tests/lab/images.sh mysql three-tier
 
 lab: images ## Run whole clusters on hosts in containers
 	@$(ENVIRONMENT) && $(PART) lab python -m pytest tests/lab -q -x

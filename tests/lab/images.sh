@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Builds the base image for kubeadm and the demo's image on top of it, both into the store of the lab and the demo; or, named
-# as arguments, those for k3s and k0s, with the program that SEALER_K3S_BINARY or SEALER_K0S_BINARY names, a file or a URL, or
+# as arguments, the examples mysql and three-tier, and those for k3s and k0s, with the program that SEALER_K3S_BINARY or SEALER_K0S_BINARY names, a file or a URL, or
 # else with its double. Where such a variable is set, its images are built without being named, too.
 set -euo pipefail
 
@@ -60,6 +60,9 @@ if [ $# = 0 ]; then
     [ -z "${SEALER_K3S_BINARY:-}" ] || set -- k3s
     [ -z "${SEALER_K0S_BINARY:-}" ] || set -- "$@" k0s
 fi
-for runtime in "$@"; do
-    "build_$runtime"
+for name in "$@"; do
+    case $name in
+        k3s | k0s) "build_$name" ;;
+        *) build "$name" "$name:1" ;;
+    esac
 done
