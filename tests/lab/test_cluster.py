@@ -7,9 +7,15 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
+import shlex
 import typing as t
 
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_token
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
 
 
@@ -81,6 +87,23 @@ def test_check_mode_on_an_installed_host_sees_nothing_to_do(lab: Lab, site: Run)
     run = lab.play("site", "--check", "--diff")
     assert run.status == 0, run.text
     assert run.unchanged, run.text
+
+
+def test_a_join_token_that_has_expired_is_known_by_what_kubectl_says(lab: Lab, site: Run) -> None:
+    def run(command: t.Sequence[str], **options: t.Any) -> Completed:
+        kubeconfig = pathlib.Path(options["environ"]["KUBECONFIG"]).read_text()
+        told = lab.ssh(
+            lab.control_plane, f"KUBECONFIG=/dev/stdin {shlex.join(command)} 2>&1 || echo failed", given=kubeconfig
+        )
+        return Completed(int("failed" in told), "", told)
+
+    ca = lab.ssh(lab.control_plane, "cat /etc/kubernetes/pki/ca.crt")
+    alive = lab.ssh(lab.control_plane, "kubeadm token create --ttl 1m --kubeconfig /etc/kubernetes/admin.conf").strip()
+    endpoint = f"{lab.hosts[lab.control_plane]}:6443"
+    kubeadm_token.refuse_dead(run, alive, ca, endpoint, None)
+    with pytest.raises(ClusterError, match="has expired"):
+        kubeadm_token.refuse_dead(run, "abcdef.0123456789abcdef", ca, endpoint, None)
+    lab.ssh(lab.control_plane, f"kubeadm token delete --kubeconfig /etc/kubernetes/admin.conf {alive}")
 
 
 def test_the_mirror_is_confined(lab: Lab, site: Run) -> None:
