@@ -154,6 +154,7 @@ _K3S_OWN = (
     "/run/containerd",
     "/run/flannel",
     "/run/k3s",
+    "/run/nri",
     "/usr/libexec/kubernetes",
     # Its data, taken apart as far down as there may be a file of ours.
     "/var/lib/rancher/k3s/agent/etc/containerd",
