@@ -28,8 +28,8 @@ copy_with() {
     chmod 0755 "$source/program/$1"
 }
 
-build_demo() {
-    build demo "demo-$1:1" "" -e "{\"sealer_build_args\": {\"BASE\": \"$1:v1.35.4\"}}"
+build_mysql() {
+    build mysql "mysql-$1:1" "" -e "{\"sealer_build_args\": {\"BASE\": \"$1:v1.35.4\"}}"
 }
 
 # The double is known by a label, and unlike k0s has no ctr inside itself.
@@ -40,7 +40,7 @@ build_k0s() {
         printf '\nLABEL io.sealer.double=k0s\n' >>"$source/Kubefile"
     fi
     build k0s k0s:v1.35.4 "$source" -e sealer_build_source=build
-    build_demo k0s
+    build_mysql k0s
 }
 
 # The programs that k3s has inside itself lie beside its double.
@@ -52,7 +52,7 @@ build_k3s() {
         build k3s k3s-double:v1.35.4 "$source" -e sealer_build_source=build
         build k3s k3s:v1.35.4 "$here/tests/doubles/k3s/image" -e '{"sealer_build_args": {"BASE": "k3s-double:v1.35.4"}}'
     fi
-    build_demo k3s
+    build_mysql k3s
 }
 
 if [ $# = 0 ]; then

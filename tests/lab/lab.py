@@ -14,6 +14,8 @@ import re
 import subprocess
 import typing as t
 
+import yaml
+
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")
 STORE = pathlib.Path(os.environ.get("SEALER_LAB_STORE") or CACHE / "store")
@@ -65,9 +67,9 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
     return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
 
 
-def build_images(runtime: str) -> None:
-    """Have the images of a runtime that not every run needs; what did not change is not built again."""
-    command = [str(HERE / "images.sh"), runtime]
+def build_images(*names: str) -> None:
+    """Have images that not every run needs; what did not change is not built again."""
+    command = [str(HERE / "images.sh"), *names]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
@@ -90,6 +92,7 @@ class Lab:
     control_planes: int = 1
     image: str = DEMO_IMAGE
     kubeconfig: str = "/etc/kubernetes/admin.conf"
+    chosen: tuple[str, ...] = ()
 
     def _make(self, action: str) -> None:
         run = playbook(
@@ -124,18 +127,32 @@ class Lab:
 
     @property
     def inventory(self) -> pathlib.Path:
-        return self.directory / "hosts.yml"
+        return self.directory / ("chosen.yml" if self.chosen else "hosts.yml")
 
     @property
     def hosts(self) -> dict[str, str]:
         """Name to address."""
         names = [f"{self.name}-cp{number + 1}" for number in range(self.control_planes)]
         names += [f"{self.name}-w{number + 1}" for number in range(self.workers)]
-        return {name: f"{self.subnet}.{11 + index}" for index, name in enumerate(names)}
+        return {
+            name: f"{self.subnet}.{11 + index}"
+            for index, name in enumerate(names)
+            if not self.chosen or name in self.chosen
+        }
 
     @property
     def control_plane(self) -> str:
         return f"{self.name}-cp1"
+
+    def only(self, *names: str) -> Lab:
+        """The same hosts, with these alone in the inventory."""
+        groups = yaml.safe_load(self.inventory.read_text())
+        for group in groups.values():
+            for name in set(group.get("hosts", {})) - set(names):
+                del group["hosts"][name]
+        chosen = dataclasses.replace(self, chosen=names)
+        chosen.inventory.write_text(yaml.safe_dump(groups))
+        return chosen
 
     def play(
         self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str
@@ -165,21 +182,20 @@ class Lab:
         program = (HERE / "host_inventory.py").read_text()
         return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=program)))
 
-    def kubectl(self, command: str) -> t.Any:
-        """The JSON of a kubectl command on the control plane."""
-        return json.loads(
-            self.ssh(
-                self.control_plane,
-                f"KUBECONFIG={self.kubeconfig} kubectl --cache-dir /tmp/kubectl {command} --output json",
-            )
-        )
+    @property
+    def kubectl_command(self) -> str:
+        """How kubectl is run on a control plane."""
+        return f"KUBECONFIG={self.kubeconfig} kubectl --cache-dir /tmp/kubectl"
+
+    def kubectl(self, command: str, asked: t.Optional[str] = None) -> t.Any:
+        """The JSON of a kubectl command on this control plane, or the first."""
+        return json.loads(self.ssh(asked or self.control_plane, f"{self.kubectl_command} {command} --output json"))
 
     def readiness(self, asked: t.Optional[str] = None) -> dict[str, str]:
         """Names of the nodes with what their condition Ready says, as a control plane is told by its own API server."""
-        command = f"KUBECONFIG={self.kubeconfig} kubectl --cache-dir /tmp/kubectl get nodes --output json"
         return {
             node["metadata"]["name"]: told["status"]
-            for node in json.loads(self.ssh(asked or self.control_plane, command))["items"]
+            for node in self.kubectl("get nodes", asked)["items"]
             for told in node["status"]["conditions"]
             if told["type"] == "Ready"
         }

@@ -6,18 +6,13 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.mysql import CLIENT, DATA, client
 
 IMAGE = "three-tier:1"
-DATA = "/var/lib/mysql-data"
-KUBECTL = "KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl"
-CLIENT = (
-    "MYSQL_PWD=$(cat /run/secrets/mysql/password) mysql --host={address} --user=app --batch --skip-column-names app"
-)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +23,8 @@ def example(lab: Lab, site: Run) -> t.Iterator[Run]:
     yield run
     rootfs, names = "/var/lib/sealer/rootfs/current", ("application/apps/web", "application/apps/guestbook", "mysql")
     files = " ".join(f"-f {rootfs}/{name}" for name in names)
-    lab.ssh(lab.control_plane, f"{KUBECTL} delete {files}")
-    lab.ssh(lab.control_plane, f"{KUBECTL} wait --for=delete --timeout=60s pod/mysql-0")
+    lab.ssh(lab.control_plane, f"{lab.kubectl_command} delete {files}")
+    lab.ssh(lab.control_plane, f"{lab.kubectl_command} wait --for=delete --timeout=60s pod/mysql-0")
     for host in lab.hosts:
         lab.ssh(host, f"rm -rf {DATA}")
 
@@ -38,47 +33,20 @@ def address(lab: Lab, service: str) -> str:
     return str(lab.kubectl(f"get service {service}")["spec"]["clusterIP"])
 
 
-def client(lab: Lab, host: str, statement: str) -> str:
-    """What the image's client says on this host, in a pod of its own, to a statement through the Service's name."""
-    container = {
-        "name": "client",
-        "image": "docker.io/library/mysql:8.4",
-        "command": ["sh", "-c", f'{CLIENT.format(address="mysql")} --execute="$STATEMENT"'],
-        "env": [{"name": "STATEMENT", "value": statement}],
-        "volumeMounts": [{"name": "passwords", "mountPath": "/run/secrets/mysql"}],
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "client", "namespace": "default"},
-        "spec": {
-            "nodeName": host,
-            "restartPolicy": "Never",
-            "containers": [container],
-            "volumes": [{"name": "passwords", "secret": {"secretName": "mysql"}}],
-        },
-    }
-    lab.ssh(lab.control_plane, f"{KUBECTL} apply -f -", given=json.dumps(pod))
-    try:
-        done = "wait --for=jsonpath={.status.phase}=Succeeded --timeout=60s pod/client"
-        lab.ssh(lab.control_plane, f"{KUBECTL} {done} || {{ {KUBECTL} logs client; false; }}")
-        return lab.ssh(lab.control_plane, f"{KUBECTL} logs client").strip()
-    finally:
-        lab.ssh(lab.control_plane, f"{KUBECTL} delete --now pod client")
-
-
 def test_sql_is_answered_through_the_service_and_survives_the_pod(lab: Lab, example: Run) -> None:
     server = lab.kubectl("get pod mysql-0")
     elsewhere = next(host for host in lab.hosts if host != server["spec"]["nodeName"])
     written = "CREATE TABLE kept (line TEXT); INSERT INTO kept VALUES ('it\\'s here'); SELECT * FROM kept"
     assert client(lab, elsewhere, written) == "it's here"
-    lab.ssh(lab.control_plane, f"{KUBECTL} delete pod mysql-0")
-    lab.ssh(lab.control_plane, f"{KUBECTL} wait --for=condition=Ready --timeout=60s pod/mysql-0")
+    lab.ssh(lab.control_plane, f"{lab.kubectl_command} delete pod mysql-0")
+    lab.ssh(lab.control_plane, f"{lab.kubectl_command} wait --for=condition=Ready --timeout=60s pod/mysql-0")
     again = lab.kubectl("get pod mysql-0")
     assert again["metadata"]["uid"] != server["metadata"]["uid"]
     assert again["spec"]["nodeName"] == server["spec"]["nodeName"]
     asked = CLIENT.format(address=address(lab, "mysql"))
-    told = lab.ssh(lab.control_plane, f"{KUBECTL} exec --stdin mysql-0 -- sh -c '{asked}'", given="SELECT * FROM kept")
+    told = lab.ssh(
+        lab.control_plane, f"{lab.kubectl_command} exec --stdin mysql-0 -- sh -c '{asked}'", given="SELECT * FROM kept"
+    )
     assert told.strip() == "it's here"
 
 
@@ -101,7 +69,8 @@ def test_a_second_run_changes_nothing(lab: Lab, example: Run) -> None:
 def test_passwords_are_in_no_manifest_and_no_record(lab: Lab, example: Run) -> None:
     word = lab.kubectl("get secret mysql")["data"]["password"]
     plain = lab.ssh(
-        lab.control_plane, f"{KUBECTL} get secret mysql --output 'jsonpath={{.data.password}}' | base64 --decode"
+        lab.control_plane,
+        f"{lab.kubectl_command} get secret mysql --output 'jsonpath={{.data.password}}' | base64 --decode",
     )
     assert len(plain) == 32
     found = lab.ssh(lab.control_plane, f"grep -rlF -e {plain} -e {word} /etc/sealer /var/lib/sealer /var/log || true")

@@ -1,0 +1,299 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One inventory, one command, whatever Kubernetes the image brings.
+
+The same four hosts are three control planes and a worker, one of which is lost and brought back, and then one of each,
+with kubeadm, with k3s and with k0s; nothing but the image's name changes. k3s and k0s are their doubles, unless
+SEALER_K3S_BINARY and SEALER_K0S_BINARY name the real ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import time
+import typing as t
+from functools import partial
+
+import pytest
+from ansible_collections.sealer.cluster.tests.lab import mysql
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, build_images, differences
+from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, KUBEADM, Runtime
+
+ETCD = "https://127.0.0.1:2379/v3/cluster/member"
+# A machine lets all its hosts together watch so many files only, and four nodes come close to that.
+FEW_WATCHES = "systemctl --quiet mask --now systemd-logind.service dbus.socket dbus.service"
+PROBE = "curl --silent --insecure --max-time 2 --output /dev/null --write-out '%{http_code}'"
+# k3s says nothing to those that it does not know.
+ANSWERS = ("200", "401")
+NAME = "https://apiserver.cluster.local:6443"
+PUBLISHERS = {"registry.k8s.io", "docker.io", "ghcr.io", "quay.io"}
+TOKENS = "get secrets --namespace kube-system --field-selector type=bootstrap.kubernetes.io/token"
+LABELS: dict[str, object] = {
+    "sealer_node_labels": {"example.com/rack": "r1"},
+    "sealer_node_taints": [{"key": "a", "effect": "PreferNoSchedule"}],
+}
+
+Inventories = dict[str, dict[str, t.Any]]
+
+
+@pytest.fixture(scope="module")
+def machines() -> t.Iterator[Lab]:
+    """The hosts, for all runtimes one after the other."""
+    made = Lab("planes", control_planes=3, subnet="10.77.93")
+    made.destroy()
+    try:
+        made.create()
+        for host in made.hosts:
+            made.ssh(host, FEW_WATCHES)
+        yield made
+    finally:
+        if not os.environ.get("SEALER_LAB_KEEP"):
+            made.destroy()
+
+
+@pytest.fixture(scope="module")
+def bare(machines: Lab) -> Inventories:
+    return {host: machines.inventory_of(host) for host in machines.hosts}
+
+
+@pytest.fixture(scope="module", params=[KUBEADM, K3S, K0S], ids=lambda runtime: runtime.name)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    found: Runtime = request.param
+    build_images(*found.images)
+    return found
+
+
+@pytest.fixture(scope="module")
+def hosts(machines: Lab, runtime: Runtime) -> Lab:
+    return dataclasses.replace(machines, image=runtime.image, kubeconfig=runtime.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def site(hosts: Lab, bare: Inventories) -> Run:
+    run = hosts.play("site", variables=LABELS)
+    assert run.status == 0, run.text
+    return run
+
+
+@pytest.fixture(scope="module")
+def pair(hosts: Lab, site: Run) -> Lab:
+    """Two of the hosts, once they are bare again."""
+    return hosts.only(hosts.control_plane, worker(hosts))
+
+
+@pytest.fixture(scope="module")
+def pair_site(pair: Lab) -> Run:
+    run = pair.play("site")
+    assert run.status == 0, run.text
+    return run
+
+
+def planes(hosts: Lab) -> list[str]:
+    return [host for host in hosts.hosts if "-cp" in host]
+
+
+def worker(hosts: Lab) -> str:
+    return f"{hosts.name}-w1"
+
+
+def require_bare(hosts: Lab, bare: Inventories, *names: str) -> None:
+    """Hosts are as they were; the data of a database is its owner's and was left to them."""
+    for host in names or hosts.hosts:
+        hosts.ssh(host, f"rm -rf {mysql.DATA}")
+        assert differences(bare[host], hosts.inventory_of(host)) == []
+
+
+def wait_for(what: t.Callable[[], bool], seconds: float) -> float:
+    """How long it took; fails when it takes longer."""
+    start = time.monotonic()
+    while not what():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.2)
+    return time.monotonic() - start
+
+
+def reached(hosts: Lab, host: str, url: str = NAME) -> bool:
+    """Whether this host reaches an API server, by the name that stands for all or by a balancer."""
+    return hosts.ssh(host, f"{PROBE} {url}/readyz; true") in ANSWERS
+
+
+def etcd(runtime: Runtime, hosts: Lab, asked: str, action: str, **given: object) -> t.Any:
+    """What etcd on a control plane says about its members."""
+    command = f"curl --silent --show-error --fail {runtime.etcd} --data @- {ETCD}/{action}"
+    return json.loads(hosts.ssh(asked, command, given=json.dumps(given)))
+
+
+def members(runtime: Runtime, hosts: Lab, asked: str) -> set[str]:
+    """The nodes that have a member of etcd."""
+    found = etcd(runtime, hosts, asked, "list")["members"]
+    return {re.sub(f"{runtime.member}$", "", item.get("name", "")) for item in found if not item.get("isLearner")}
+
+
+def started(runtime: Runtime, hosts: Lab) -> dict[str, str]:
+    """When the services and the containers were started."""
+    units = {
+        host: hosts.ssh(host, f"systemctl show --property=Id,ActiveEnterTimestamp {runtime.units} sealer-mirror")
+        for host in hosts.hosts
+    }
+    return {**units, **containers(hosts)}
+
+
+def containers(hosts: Lab) -> dict[str, str]:
+    pods = hosts.kubectl("get pods --all-namespaces")["items"]
+    return {
+        pod["metadata"]["name"]: str([told["state"] for told in pod["status"]["containerStatuses"]]) for pod in pods
+    }
+
+
+def test_all_are_ready_and_know_of_each_other(runtime: Runtime, hosts: Lab, site: Run) -> None:
+    assert {host: site.hosts[host].tasks for host in hosts.hosts if site.hosts[host].tasks > 25} == {}
+    for host in planes(hosts):
+        assert hosts.readiness(host) == dict.fromkeys(hosts.hosts, "True")
+        assert members(runtime, hosts, host) == set(planes(hosts))
+        state = json.loads(hosts.ssh(host, "cat /etc/sealer/cluster.json"))
+        assert state["runtime"]["name"] == runtime.name
+        assert {member["name"]: member["role"] for member in state["members"]} == {
+            name: "control_plane" if "-cp" in name else "worker" for name in hosts.hosts
+        }
+
+
+def test_nodes_have_their_addresses_labels_and_taints(hosts: Lab, site: Run) -> None:
+    for node in hosts.kubectl("get nodes")["items"]:
+        name = node["metadata"]["name"]
+        addresses = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
+        assert addresses["InternalIP"] == hosts.hosts[name]
+        assert node["metadata"]["labels"]["example.com/rack"] == "r1"
+        taints = {(taint["key"], taint["effect"]) for taint in node["spec"]["taints"]}
+        dedicated = {("node-role.kubernetes.io/control-plane", "NoSchedule")} if "-cp" in name else set()
+        assert taints == {("a", "PreferNoSchedule")} | dedicated
+
+
+def test_control_planes_joined_one_at_a_time(site: Run) -> None:
+    joins = site.text.partition("PLAY [Join the other control planes]")[2].partition("PLAY [Join the workers]")[0]
+    assert joins.count("PLAY [Join the other control planes]") == 1
+    assert "planes-cp3" not in joins.partition("PLAY [Join the other control planes]")[0]
+
+
+def test_the_database_answers_through_its_service(hosts: Lab, site: Run) -> None:
+    assert mysql.client(hosts, worker(hosts), "SELECT 6 * 7") == "42"
+
+
+def test_images_came_through_the_mirror_under_their_names(runtime: Runtime, hosts: Lab, site: Run) -> None:
+    assert hosts.packets_left() == 0
+    for host in hosts.hosts:
+        assert hosts.ssh(host, f"find {runtime.certs} -type f").split() == [f"{runtime.certs}/_default/hosts.toml"]
+    names = {
+        container["image"]
+        for pod in hosts.kubectl("get pods --all-namespaces")["items"]
+        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
+    }
+    assert {name.split("/")[0] for name in names} <= PUBLISHERS
+
+
+def test_no_credentials_are_left_or_told(runtime: Runtime, hosts: Lab, site: Run) -> None:
+    assert "kubeadm-certs" not in {
+        item["metadata"]["name"] for item in hosts.kubectl("get secrets --namespace kube-system")["items"]
+    }
+    # The token that kubeadm init makes is never told to anybody, and ends by itself.
+    assert len(hosts.kubectl(TOKENS)["items"]) <= runtime.tokens
+    assert {host: hosts.ssh(host, runtime.left) for host in hosts.hosts} == dict.fromkeys(hosts.hosts, "")
+
+
+def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, hosts: Lab, site: Run) -> None:
+    before = started(runtime, hosts)
+    run = hosts.play("site", variables=LABELS)
+    assert run.status == 0, run.text
+    assert run.unchanged, run.text
+    assert started(runtime, hosts) == before
+
+
+def test_the_first_control_plane_is_lost_and_comes_back(
+    runtime: Runtime, hosts: Lab, bare: Inventories, site: Run
+) -> None:
+    first, second, third = planes(hosts)
+    wait_for(partial(reached, hosts, worker(hosts)), 60)
+    subprocess.run(["podman", "kill", first], check=True, capture_output=True)
+    try:
+        wait_for(partial(reached, hosts, second), 10)
+        wait_for(partial(reached, hosts, worker(hosts)), 10)
+        assert hosts.kubectl("get pod mysql-0", second)["status"]["phase"] == "Running"
+        run = hosts.play("reset", f"--limit={worker(hosts)}", variables={"sealer_reset": True})
+        assert run.status == 0, run.text
+        require_bare(hosts, bare, worker(hosts))
+        assert worker(hosts) not in hosts.readiness(second)
+        run = hosts.play("site", f"--limit={worker(hosts)}")
+        assert run.status == 0, run.text
+        ready = {second: "True", third: "True", worker(hosts): "True"}
+        wait_for(lambda: ready.items() <= hosts.readiness(second).items(), 60)
+    finally:
+        subprocess.run(["podman", "start", first], check=True, capture_output=True)
+    wait_for(lambda: hosts.readiness(second) == dict.fromkeys(hosts.hosts, "True"), 90)
+    wait_for(lambda: members(runtime, hosts, second) == set(planes(hosts)), 10)
+
+
+def test_one_control_plane_is_reset_and_joins_again(runtime: Runtime, hosts: Lab, bare: Inventories, site: Run) -> None:
+    first, second, third = planes(hosts)
+    run = hosts.play("reset", f"--limit={third}", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    require_bare(hosts, bare, third)
+    assert set(hosts.readiness(first)) == set(hosts.hosts) - {third}
+    assert members(runtime, hosts, first) == {first, second}
+    # What a join leaves in etcd that is cut off at its worst moment: a member that nobody will ever start.
+    etcd(runtime, hosts, first, "add", peerURLs=[f"https://{hosts.hosts[third]}:2380"], isLearner=True)
+    run = hosts.play("site", f"--limit={third},localhost")
+    assert run.status == 0, run.text
+    assert set(run.hosts) <= {third, "localhost"}
+    assert members(runtime, hosts, first) == set(planes(hosts))
+    wait_for(lambda: hosts.readiness(first) == dict.fromkeys(hosts.hosts, "True"), 60)
+    assert hosts.packets_left() == 0
+
+
+def test_reset_leaves_the_hosts_as_they_were(hosts: Lab, bare: Inventories, site: Run) -> None:
+    run = hosts.play("reset", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    require_bare(hosts, bare)
+
+
+def test_check_mode_on_bare_hosts_changes_nothing(pair: Lab, bare: Inventories) -> None:
+    run = pair.play("site", "--check", "--diff")
+    assert run.status == 0, run.text
+    assert all(run.hosts[host].changed > 0 for host in pair.hosts)
+    require_bare(pair, bare)
+
+
+def test_the_same_hosts_are_one_control_plane_and_a_worker(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
+    assert pair.readiness() == dict.fromkeys(pair.hosts, "True")
+    assert mysql.client(pair, worker(pair), "SELECT 6 * 7") == "42"
+    before = started(runtime, pair)
+    for arguments in ([], ["--check", "--diff"]):
+        run = pair.play("site", *arguments)
+        assert run.status == 0, run.text
+        assert run.unchanged, run.text
+    assert started(runtime, pair) == before
+    run = pair.play("info")
+    assert run.status == 0, run.text
+    assert all(host in run.text for host in pair.hosts)
+
+
+def test_a_changed_setting_restarts_services_and_no_container(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
+    services, running = started(runtime, pair), containers(pair)
+    run = pair.play("site", variables=dict(runtime.change))
+    assert run.status == 0, run.text
+    restarted = {host for host in pair.hosts if started(runtime, pair)[host] != services[host]}
+    assert restarted == (set(pair.hosts) if runtime.change else set())
+    assert containers(pair) == running
+
+
+def test_a_second_reset_changes_nothing(pair: Lab, bare: Inventories, pair_site: Run) -> None:
+    run = pair.play("reset", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    require_bare(pair, bare)
+    again = pair.play("reset", variables={"sealer_reset": True})
+    assert again.status == 0, again.text
+    assert again.unchanged, again.text
