@@ -122,12 +122,8 @@ type networkSpec struct {
 		ExtraArgs          arguments      `json:"extraArgs,omitempty"`
 		RawArgs            []string       `json:"rawArgs,omitempty"`
 	} `json:"kubeProxy"`
-	KubeRouter             map[string]any `json:"kuberouter,omitempty"`
-	NodeLocalLoadBalancing struct {
-		Enabled    bool           `json:"enabled"`
-		Type       string         `json:"type"`
-		EnvoyProxy map[string]any `json:"envoyProxy,omitempty"`
-	} `json:"nodeLocalLoadBalancing"`
+	KubeRouter                map[string]any `json:"kuberouter,omitempty"`
+	NodeLocalLoadBalancing    balancerSpec   `json:"nodeLocalLoadBalancing"`
 	ControlPlaneLoadBalancing *struct {
 		Enabled    bool           `json:"enabled"`
 		Type       string         `json:"type,omitempty"`
@@ -196,7 +192,9 @@ func defaultedConfig() clusterConfig {
 	spec.Network.Provider, spec.Network.ClusterDomain = "kuberouter", "cluster.local"
 	spec.Network.PodCIDR, spec.Network.ServiceCIDR = "10.244.0.0/16", "10.96.0.0/12"
 	spec.Network.KubeProxy.Mode = "iptables"
-	spec.Network.NodeLocalLoadBalancing.Type = "EnvoyProxy"
+	spec.Network.NodeLocalLoadBalancing = balancerSpec{Type: "EnvoyProxy", EnvoyProxy: envoySpec{
+		Image: imageSpec{"quay.io/k0sproject/envoy-distroless", "v1.37.2"}, APIServerPort: 7443, KonnectivityPort: 7132,
+	}}
 	spec.Images = imagesSpec{
 		Konnectivity:      imageSpec{"quay.io/k0sproject/apiserver-network-proxy-agent", "v0.34.0-k0s.2"},
 		KubeProxy:         imageSpec{"quay.io/k0sproject/kube-proxy", "v1.35.4"},
@@ -290,11 +288,16 @@ func (s apiSpec) joinURL() string {
 	return "https://" + net.JoinHostPort(host, fmt.Sprint(s.K0sAPIPort))
 }
 
-// name of an image, from another repository where one is given (k0s docs, Configuration options, spec.images.repository).
-func (s imagesSpec) name(of imageSpec) string {
+// from another repository, where one is given (k0s docs, Configuration options, spec.images.repository).
+func (s imagesSpec) from(of imageSpec) imageSpec {
 	if s.Repository != "" {
 		_, path, _ := strings.Cut(of.Image, "/")
-		return s.Repository + "/" + path + ":" + of.Version
+		of.Image = s.Repository + "/" + path
 	}
-	return of.Image + ":" + of.Version
+	return of
+}
+
+func (s imagesSpec) name(of imageSpec) string {
+	from := s.from(of)
+	return from.Image + ":" + from.Version
 }

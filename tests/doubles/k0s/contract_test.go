@@ -151,6 +151,18 @@ func TestConfigurations(t *testing.T) {
 		"a profile with the cluster's key": {
 			"spec:\n  api: {address: 10.0.0.1}\n  workerProfiles: [{name: a, values: {clusterDNS: [10.96.0.10]}}]\n", "clusterDNS: Forbidden: may not be used in k0s worker profiles",
 		},
+		"a balancer": {"spec:\n  api: {address: 10.0.0.1}\n  network: {nodeLocalLoadBalancing: {enabled: true}}\n", ""},
+		"a wrong balancer": {
+			"spec:\n  api: {address: 10.0.0.1}\n  network: {nodeLocalLoadBalancing: {enabled: true, type: Other}}\n", `nodeLocalLoadBalancing.type: Unsupported value: "Other"`,
+		},
+		"a wrong port of the balancer": {
+			"spec:\n  api: {address: 10.0.0.1}\n  network: {nodeLocalLoadBalancing: {envoyProxy: {apiServerBindPort: 99999}}}\n",
+			"nodeLocalLoadBalancing.envoyProxy.apiServerBindPort: Invalid value: 99999: must be between 1 and 65535, inclusive",
+		},
+		"a wrong policy of the balancer": {
+			"spec:\n  api: {address: 10.0.0.1}\n  network: {nodeLocalLoadBalancing: {envoyProxy: {imagePullPolicy: Now}}}\n",
+			`nodeLocalLoadBalancing.envoyProxy.imagePullPolicy: Unsupported value: "Now"`,
+		},
 		"two balancers": {
 			"spec:\n  api: {address: 10.0.0.1, externalAddress: lb.example.com}\n  network: {nodeLocalLoadBalancing: {enabled: true}}\n",
 			"node-local load balancing cannot be used in conjunction with an external Kubernetes API server address",
@@ -181,7 +193,7 @@ func TestStricterThanK0s(t *testing.T) {
 
 func TestWhatTheDoubleHasNot(t *testing.T) {
 	for text, want := range map[string]string{
-		"storage: {type: kine}": "kine", "network: {provider: calico}": "another network", "network: {nodeLocalLoadBalancing: {enabled: true}}": "node-local",
+		"storage: {type: kine}": "kine", "network: {provider: calico}": "another network",
 		"extensions: {helm: {charts: [{name: a}]}}": "Helm",
 	} {
 		found, err := parseConfig([]byte("spec: {" + text + "}\n"))
@@ -355,7 +367,7 @@ func TestStacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &controller{config: config, count: 3}
+	c := &controller{config: config, count: 3, servers: []string{"10.77.91.11:6443", "10.77.91.12:6443"}}
 	version = "v1.35.4+k0s.0"
 	documents, err := c.stacks("10.96.0.10")
 	if err != nil {
@@ -368,6 +380,26 @@ func TestStacks(t *testing.T) {
 		if !strings.Contains(documents[stack], want) || strings.Contains(documents[stack], "%{") {
 			t.Errorf("%s lacks %s:\n%s", stack, want, documents[stack])
 		}
+	}
+	c.config.Spec.Network.NodeLocalLoadBalancing.Enabled = true
+	if documents, err = c.stacks("10.96.0.10"); err != nil {
+		t.Fatal(err)
+	}
+	for stack, all := range map[string][]string{
+		"kubeproxy": {"server: https://localhost:7443"}, "konnectivity": {"--proxy-server-host=localhost", "--proxy-server-port=7132", "hostNetwork: true"},
+		"worker-config": {
+			`[\"10.77.91.11:6443\",\"10.77.91.12:6443\"]`, `\"image\":\"quay.io/k0sproject/envoy-distroless\",\"version\":\"v1.37.2\"`, `\"imagePullPolicy\":\"IfNotPresent\"`,
+		},
+	} {
+		for _, want := range all {
+			if !strings.Contains(documents[stack], want) {
+				t.Errorf("balanced %s lacks %s:\n%s", stack, want, documents[stack])
+			}
+		}
+	}
+	c.servers = nil
+	if documents, err = c.stacks("10.96.0.10"); err != nil || documents["worker-config"] != "" {
+		t.Errorf("workers were told before there was an API server: %v, %v", documents["worker-config"], err)
 	}
 	c.disabled = "konnectivity-server,kube-proxy"
 	if documents, err = c.stacks("10.96.0.10"); err != nil || documents["konnectivity"] != "" || documents["kubeproxy"] != "" || documents["coredns"] == "" {

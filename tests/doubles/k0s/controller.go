@@ -35,6 +35,7 @@ type controller struct {
 	kube     *shared.Kube
 	leases   sync.WaitGroup
 	count    int
+	servers  []string
 }
 
 func controllerCommand(ctx context.Context, given []string) error {

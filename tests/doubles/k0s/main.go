@@ -6,7 +6,7 @@
 //
 // What it does, and where that is documented, stands at the top of each file; "k0s docs" is the directory docs of the project
 // k0sproject/k0s, "k0s source" the rest of it. It knows the commands and flags that the role k0s uses and refuses all others, and
-// what a configuration asks for that it has not: other networks than `custom`, kine, node-local load balancing, Helm charts.
+// what a configuration asks for that it has not: other networks than `custom`, kine, control plane load balancing, Helm charts.
 package main
 
 import (

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -24,7 +25,7 @@ import (
 )
 
 func (c *controller) reconcile(ctx context.Context, leads *atomic.Bool) {
-	applied, written, registered := map[string]string{}, 0, false
+	applied, written, registered := map[string]string{}, "", false
 	for ctx.Err() == nil {
 		var failed []error
 		if count, err := c.controllers(); err == nil && count > 0 && count != c.count {
@@ -33,9 +34,10 @@ func (c *controller) reconcile(ctx context.Context, leads *atomic.Bool) {
 			failed = append(failed, c.konnectivity())
 		}
 		if leads.Load() {
-			if written != c.count {
+			failed = append(failed, c.findServers())
+			if wanted := fmt.Sprint(c.count, c.servers); written != wanted {
 				failed = append(failed, c.writeStacks())
-				written = c.count
+				written = wanted
 			}
 			failed = append(failed, c.apply(ctx, applied), c.approve(), c.labelNodes())
 		}
@@ -54,10 +56,17 @@ func (c *controller) reconcile(ctx context.Context, leads *atomic.Bool) {
 	}
 }
 
-const (
-	requestsPath = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-	controlNodes = "/apis/autopilot.k0sproject.io/v1beta2/controlnodes"
-)
+const controlNodes = "/apis/autopilot.k0sproject.io/v1beta2/controlnodes"
+
+// findServers has workers know of all API servers that live; none at all cannot be right.
+func (c *controller) findServers() error {
+	found, err := c.kube.Addresses()
+	if err == nil && len(found) > 0 {
+		slices.Sort(found)
+		c.servers = found
+	}
+	return err
+}
 
 // approve lets kubelets serve with certificates of the cluster: each for its own name alone.
 func (c *controller) approve() error {

@@ -46,26 +46,36 @@ func (c *controller) stacks(dns string) (map[string]string, error) {
 		}
 		found[stack] = fill.Replace(string(content))
 	}
-	found["worker-config"], err = c.workerConfig(dns)
+	// Workers wait for a profile that has the API servers in it.
+	if len(c.servers) > 0 {
+		found["worker-config"], err = c.workerConfig(dns)
+	}
 	return found, err
 }
 
 // values are what is filled in, each after its place.
 func (c *controller) values(dns string) []string {
 	spec := c.config.Spec
-	host := spec.API.Address
-	for _, other := range []string{spec.API.externalHost(), spec.Konnectivity.ExternalAddress} {
-		if other != "" {
-			host = other
-		}
+	api, host, agents, balancer := spec.API.url(), spec.API.Address, spec.Konnectivity.AgentPort, spec.Network.NodeLocalLoadBalancing
+	if other := spec.API.externalHost(); other != "" {
+		host = other
+	}
+	balanced := balancer.Enabled && spec.Konnectivity.ExternalAddress == ""
+	if balancer.Enabled {
+		api = fmt.Sprintf("https://localhost:%d", balancer.EnvoyProxy.APIServerPort)
+	}
+	if balanced {
+		host, agents = "localhost", balancer.EnvoyProxy.KonnectivityPort
+	} else if other := spec.Konnectivity.ExternalAddress; other != "" {
+		host = other
 	}
 	var profiles, found []string
 	for _, profile := range c.profiles() {
 		profiles = append(profiles, profileName(profile.Name))
 	}
 	for name, value := range map[string]string{
-		"DNS": dns, "Domain": spec.Network.ClusterDomain, "PullPolicy": spec.Images.DefaultPullPolicy, "API": spec.API.url(), "Pods": spec.Network.PodCIDR,
-		"Mode": spec.Network.KubeProxy.Mode, "KonnectivityHost": host, "KonnectivityPort": fmt.Sprint(spec.Konnectivity.AgentPort),
+		"DNS": dns, "Domain": spec.Network.ClusterDomain, "PullPolicy": spec.Images.DefaultPullPolicy, "API": api, "Pods": spec.Network.PodCIDR,
+		"Mode": spec.Network.KubeProxy.Mode, "KonnectivityHost": host, "KonnectivityPort": fmt.Sprint(agents), "KonnectivityHostNetwork": fmt.Sprint(balanced),
 		"Controllers": fmt.Sprint(c.count), "KubeProxyImage": spec.Images.name(spec.Images.KubeProxy),
 		"CoreDNSImage": spec.Images.name(spec.Images.CoreDNS), "KonnectivityImage": spec.Images.name(spec.Images.Konnectivity),
 		"Profiles": strings.Join(profiles, `", "`),
@@ -98,13 +108,18 @@ func (c *controller) workerConfig(dns string) (string, error) {
 			"rotateCertificates": true, "serverTLSBootstrap": true, "eventRecordQPS": 0, "volumePluginDir": "/usr/libexec/k0s/kubelet-plugins/volume/exec",
 		}
 		maps.Copy(configuration, profile.Values)
-		data := shared.Object{}
-		for key, value := range map[string]any{"kubeletConfiguration": configuration, "pauseImage": spec.Images.Pause, "konnectivity": spec.Konnectivity} {
-			encoded, err := json.Marshal(value)
-			if err != nil {
-				return "", err
-			}
-			data[key] = string(encoded)
+		profiled := workerProfileData{
+			Kubelet: configuration, Pause: spec.Images.from(spec.Images.Pause), Servers: c.servers, Balancer: spec.Network.NodeLocalLoadBalancing,
+		}
+		profiled.Konnectivity.Enabled, profiled.Konnectivity.AgentPort = !c.without("konnectivity-server"), spec.Konnectivity.AgentPort
+		envoy := &profiled.Balancer.EnvoyProxy
+		envoy.Image = spec.Images.from(envoy.Image)
+		if envoy.ImagePullPolicy == "" {
+			envoy.ImagePullPolicy = spec.Images.DefaultPullPolicy
+		}
+		data, err := profiled.configMap()
+		if err != nil {
+			return "", err
 		}
 		items = append(items, shared.Object{
 			"apiVersion": "v1", "kind": "ConfigMap", "data": data, "metadata": shared.Object{

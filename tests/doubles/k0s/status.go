@@ -73,9 +73,16 @@ func serveStatus(ctx context.Context, role string, workloads bool, config *clust
 	return nil
 }
 
-// workerConnection asks as the kubelet, whose credentials come last of all.
+// workerConnection asks as the kubelet, whose credentials come last of all, and where it does.
 func workerConnection() connection {
-	api, err := kubeOf(kubeletConf)
+	config := kubeletConf
+	for _, other := range []string{directConf, balancerConf} {
+		if shared.Exists(other) {
+			config = other
+			break
+		}
+	}
+	api, err := kubeOf(config)
 	if err == nil {
 		_, err = api.Do(http.MethodGet, "/version", nil)
 	}

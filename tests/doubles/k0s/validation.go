@@ -51,7 +51,7 @@ func (c clusterConfig) validate() error {
 		spec.API.validate(),
 		oneOf("spec: storage: type", spec.Storage.Type, "etcd", "kine"),
 		oneOf("spec: network: provider", spec.Network.Provider, "kuberouter", "calico", "custom"),
-		oneOf("spec: network: nodeLocalLoadBalancing.type", spec.Network.NodeLocalLoadBalancing.Type, "EnvoyProxy"),
+		spec.Network.NodeLocalLoadBalancing.validate(),
 		oneOf("spec: default_pull_policy", spec.Images.DefaultPullPolicy, "Always", "IfNotPresent", "Never"),
 		cidr("spec: network: podCIDR", spec.Network.PodCIDR),
 		cidr("spec: network: serviceCIDR", spec.Network.ServiceCIDR),
@@ -115,7 +115,6 @@ func (c clusterConfig) supported() error {
 	for what, asked := range map[string]bool{
 		"kine": spec.Storage.Type == "kine", "an external etcd": spec.Storage.Etcd.ExternalCluster != nil,
 		"another network than custom": spec.Network.Provider != "custom", "dual stack": spec.Network.DualStack.Enabled,
-		"node-local load balancing":    spec.Network.NodeLocalLoadBalancing.Enabled,
 		"control plane load balancing": spec.Network.ControlPlaneLoadBalancing != nil && spec.Network.ControlPlaneLoadBalancing.Enabled,
 		"Helm charts":                  spec.Extensions.Helm != nil && len(spec.Extensions.Helm.Charts) > 0,
 		"users with other names":       spec.InstallConfig.Users != usersSpec{}, "feature gates": len(spec.FeatureGates) > 0,

@@ -6,18 +6,16 @@ package main
 
 // `k0s worker`, and the worker in a controller. Contract: k0s docs, Commands, Worker node configuration (labels, taints, profiles,
 // kubelet-extra-args), Control plane nodes (--enable-worker, --no-taints), Airgap install (/var/lib/k0s/images); k0s source,
-// cmd/worker and pkg/component/worker: a worker that has /var/lib/k0s/kubelet.conf needs no token.
+// cmd/worker and pkg/component/worker.
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"sealer.invalid/doubles/shared"
 )
@@ -27,10 +25,11 @@ const kubeletConf = dataDir + "/kubelet.conf"
 // node is what runs workloads, on workers and controllers.
 type node struct {
 	options
-	name     string
-	children *shared.Children
-	kubelet  shared.Object
-	pause    string
+	name       string
+	controller bool
+	children   *shared.Children
+	wanted     workerProfileData
+	pause      string
 }
 
 func workerCommand(ctx context.Context, given []string) error {
@@ -72,7 +71,7 @@ func runWorker(ctx context.Context, options options) error {
 
 // worker runs the node of a controller; it is known to the API server by the administrator's credentials first.
 func (c *controller) worker(ctx context.Context) error {
-	n := &node{options: c.options, name: c.node, children: c.children}
+	n := &node{options: c.options, name: c.node, controller: true, children: c.children}
 	n.labels = strings.Trim(n.labels+","+roleLabel+"=control-plane", ",")
 	if !c.noTaints {
 		n.taints = strings.Trim(n.taints+",node-role.kubernetes.io/control-plane:NoSchedule", ",")
@@ -98,31 +97,25 @@ func bootstrapFile(options options) (string, error) {
 }
 
 func (n *node) run(ctx context.Context, bootstrap string, up func() error) error {
-	known := bootstrap
-	if shared.Exists(kubeletConf) {
-		known = kubeletConf
+	if err := n.credentials(ctx, bootstrap); err != nil {
+		return fmt.Errorf("failed to bootstrap kubelet client configuration: %w", err)
 	}
-	if err := n.loadProfile(ctx, known); err != nil {
+	if err := n.loadProfile(ctx); err != nil {
 		return err
 	}
 	kernelSetup()
+	defer unbalance()
+	config, pods, err := n.balance(ctx)
+	if err != nil {
+		return err
+	}
 	for _, step := range []func(context.Context) error{n.containerd, n.importImages} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	if err := n.startKubelet(bootstrap); err != nil {
+	if err := n.startKubelet(config, pods); err != nil {
 		return err
-	}
-	err := shared.WaitFor(ctx, kubeletConf, 5*time.Minute, func() error {
-		_, err := os.Stat(kubeletConf)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if bootstrap != adminConf {
-		_ = os.Remove(bootstrap)
 	}
 	if err := up(); err != nil {
 		return err
@@ -130,38 +123,6 @@ func (n *node) run(ctx context.Context, bootstrap string, up func() error) error
 	go n.watchImages(ctx)
 	<-ctx.Done()
 	return context.Cause(ctx)
-}
-
-// loadProfile reads what the cluster wants of workers with this profile.
-func (n *node) loadProfile(ctx context.Context, config string) error {
-	api, err := kubeOf(config)
-	if err != nil {
-		return err
-	}
-	var found shared.Object
-	err = shared.WaitFor(ctx, "the worker profile "+n.profile, time.Minute, func() error {
-		found, err = api.Do(http.MethodGet, "/api/v1/namespaces/kube-system/configmaps/"+profileName(n.profile), nil)
-		return err
-	})
-	var status shared.StatusError
-	if errors.As(err, &status) && status.Code == http.StatusUnauthorized {
-		return fmt.Errorf("the k0s worker node credentials are invalid, the node needs to be rejoined into the cluster with a fresh bootstrap token: %w", err)
-	}
-	if err != nil {
-		return err
-	}
-	data, _ := found["data"].(shared.Object)
-	text, _ := data["kubeletConfiguration"].(string)
-	if err := json.Unmarshal([]byte(text), &n.kubelet); err != nil {
-		return err
-	}
-	var pause imageSpec
-	text, _ = data["pauseImage"].(string)
-	if err := json.Unmarshal([]byte(text), &pause); err != nil {
-		return err
-	}
-	n.pause = pause.Image + ":" + pause.Version
-	return nil
 }
 
 // kernelSetup turns on what the network of pods needs; a kernel that lacks it is passed over.
@@ -190,26 +151,29 @@ func taintsOf(list string) ([]shared.Object, error) {
 	return found, nil
 }
 
-func (n *node) startKubelet(bootstrap string) error {
-	content, err := n.trusted(bootstrap)
+func (n *node) startKubelet(config, pods string) error {
+	trusted, err := authority()
 	if err != nil {
 		return err
 	}
-	directory := filepath.Join(runDir, "kubelet")
-	if err := shared.WriteFile(directory+"/ca.crt", content, 0o644); err != nil {
+	directory, settings := filepath.Join(runDir, "kubelet"), n.wanted.Kubelet
+	if err := shared.WriteFile(directory+"/ca.crt", string(trusted), 0o644); err != nil {
 		return err
 	}
-	n.kubelet["authentication"] = shared.Object{"x509": shared.Object{"clientCAFile": directory + "/ca.crt"}}
-	n.kubelet["containerRuntimeEndpoint"] = "unix://" + containerdSocket
-	if n.kubelet["resolvConf"] == nil {
-		n.kubelet["resolvConf"] = "/etc/resolv.conf"
+	settings["authentication"] = shared.Object{"x509": shared.Object{"clientCAFile": directory + "/ca.crt"}}
+	settings["containerRuntimeEndpoint"] = "unix://" + containerdSocket
+	if settings["resolvConf"] == nil {
+		settings["resolvConf"] = "/etc/resolv.conf"
+	}
+	if pods != "" {
+		settings["staticPodURL"] = pods
 	}
 	if taints, err := taintsOf(n.taints); err != nil {
 		return err
 	} else if len(taints) > 0 {
-		n.kubelet["registerWithTaints"] = taints
+		settings["registerWithTaints"] = taints
 	}
-	encoded, err := json.MarshalIndent(n.kubelet, "", "  ")
+	encoded, err := json.MarshalIndent(settings, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -217,29 +181,12 @@ func (n *node) startKubelet(bootstrap string) error {
 		return err
 	}
 	given := []string{
-		"--root-dir=" + kubelet, "--config=" + directory + "/config.yaml", "--kubeconfig=" + kubeletConf, "--cert-dir=" + kubelet + "/pki",
+		"--root-dir=" + kubelet, "--config=" + directory + "/config.yaml", "--kubeconfig=" + config, "--cert-dir=" + kubelet + "/pki",
 		"--runtime-cgroups=/system.slice/containerd.service", "--containerd=" + containerdSocket,
-	}
-	if bootstrap != "" {
-		given = append(given, "--bootstrap-kubeconfig="+bootstrap)
 	}
 	if n.labels != "" {
 		given = append(given, "--node-labels="+n.labels)
 	}
 	given = append(append(given, strings.Fields(n.kubeletArgs)...), "--hostname-override="+n.name)
 	return n.children.Start("kubelet", "", given...)
-}
-
-// trusted is the authority of the kubeconfig that the kubelet goes by.
-func (n *node) trusted(bootstrap string) (string, error) {
-	path := bootstrap
-	if shared.Exists(kubeletConf) {
-		path = kubeletConf
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	found, err := readKubeconfig(content)
-	return string(found.ca), err
 }

@@ -144,6 +144,11 @@ func Kubeconfig(path, url, caFile, certificate string, embed bool, mode os.FileM
 		}
 		one.into[name] = content
 	}
+	return WriteKubeconfig(path, cluster, user, mode)
+}
+
+// WriteKubeconfig is a file for one user of one cluster.
+func WriteKubeconfig(path string, cluster, user Object, mode os.FileMode) error {
 	document := Object{
 		"apiVersion": "v1", "kind": "Config", "current-context": "default",
 		"clusters": []any{Object{"name": "default", "cluster": cluster}},
