@@ -13,7 +13,8 @@ short_description: Take a node out of a cluster's API
 version_added: 0.1.0
 description:
   - Runs on a control plane and deletes the Node object of a host that is no member any more, with its Lease.
-  - A member of etcd that the host left behind and that does not answer any more is removed as well.
+  - A member of etcd that the host left behind and that does not answer any more is removed as well, and so is what k0s
+    knows of the host as a control plane.
   - Does not touch the host itself. M(sealer.cluster.node_reset) does.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -58,11 +59,20 @@ name:
   sample: w1
 """
 
+import os
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+
+
+def _kinds() -> t.Sequence[str]:
+    """What a host may be in the cluster: k0s keeps an object for each control plane besides."""
+    return ("node", k0s.CONTROLLERS) if os.path.exists(k0s.ADMIN_KUBECONFIG) else ("node",)
 
 
 def main() -> None:
@@ -78,16 +88,17 @@ def main() -> None:
     run = module_runner(module)
     kubectl, etcd = Kubectl(run, module.params["kubeconfig"], module.tmpdir), Etcd(run, place_here())
     try:
-        node = kubectl.get("node", name) is not None
+        objects = [kind for kind in _kinds() if kubectl.get(kind, name) is not None]
         members = etcd.left_by(name) if etcd.stacked else []
         if not module.check_mode:
             for member in members:
                 etcd.remove(member)
-            if node:
-                kubectl.text("delete", "node", name, "--ignore-not-found", "--timeout=60s")
+            for kind in objects:
+                kubectl.text("delete", kind, name, "--ignore-not-found", "--timeout=60s")
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    before = [f"member {member.called} of etcd\n" for member in members] + ([f"node {name}\n"] if node else [])
+    before = [f"member {member.called} of etcd\n" for member in members]
+    before += [f"{kind.partition('.')[0]} {name}\n" for kind in objects]
     module.exit_json(changed=bool(before), name=name, diff={"before": "".join(before), "after": ""})
 
 

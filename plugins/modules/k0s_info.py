@@ -111,8 +111,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl im
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import read_state
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
-CONTROLLERS = "controlnodes.autopilot.k0sproject.io"
-
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
@@ -123,7 +121,7 @@ def main() -> None:
             nothing = kubeadm_info.cluster_of(None, [], [])
             module.exit_json(changed=False, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
         kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
-        members = k0s_cluster.members_of(kubectl.items("nodes"), kubectl.items(CONTROLLERS))
+        members = k0s_cluster.members_of(kubectl.items("nodes"), kubectl.items(k0s.CONTROLLERS))
         cluster = kubeadm_info.cluster_of(state, members, k0s_cluster.certificates(run))
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))

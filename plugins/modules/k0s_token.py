@@ -41,10 +41,14 @@ options:
     choices: [control_plane, worker]
     default: worker
   nodes:
-    description: Names of the hosts that the cluster shall have.
+    description: Names of the hosts that the cluster shall have. With O(role=control_plane), one.
     type: list
     elements: str
     default: []
+  address:
+    description: Address of the one host in O(nodes) that is to become a control plane.
+    type: str
+    default: ''
   ttl:
     description: How long the token is valid, as a duration of Go.
     type: str
@@ -110,14 +114,17 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import certificate_authority
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "role": {"type": "str", "choices": [membership.CONTROL_PLANE, membership.WORKER], "default": membership.WORKER},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "address": {"type": "str", "default": ""},
     "ttl": {"type": "str", "default": "15m0s"},
     "id": {"type": "str", "default": ""},
 }
@@ -136,6 +143,13 @@ def credentials(module: AnsibleModule) -> t.Dict[str, t.Any]:
     token = None
     if missing and not module.check_mode:
         if role == membership.CONTROL_PLANE:
+            if len(nodes) != 1:
+                raise ClusterError(
+                    f"{len(nodes)} hosts ask for credentials of control planes at once",
+                    why="etcd takes one new member at a time",
+                    fix="Set serial: 1 for the play",
+                )
+            Etcd(run, K0S.etcd).make_room(missing[0], module.params["address"])
             k0s_cluster.refuse_sick_etcd(run, kubectl)
         token = k0s_cluster.create_token(run, role, module.params["ttl"])
     name = k0s.token_id(token) if token else ""

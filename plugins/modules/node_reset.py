@@ -12,9 +12,10 @@ module: node_reset
 short_description: Make a node of a cluster a plain host again
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm reset) or C(k0s reset), or takes a server of k3s out of etcd and stops k3s, which has no reset of its
-    own. Removes what that leaves, which are containers of pods, mounts, network links, rules of iptables and nftables,
-    CNI configuration, directories, cgroups, and puts back the kernel settings that the kubelet and kube-proxy changed.
+  - Runs C(kubeadm reset), or takes the member of k0s or k3s out of etcd and runs C(k0s reset) or stops k3s, which has
+    no reset of its own. Removes what that leaves, which are containers of pods, mounts, network links, rules of
+    iptables and nftables, CNI configuration, directories, cgroups, and puts back the kernel settings that the kubelet
+    and kube-proxy changed.
   - Only what Kubernetes made is touched. What was there before the host became a node is known from
     C(/var/lib/sealer/kubeadm.json), C(k0s.json) or C(k3s.json).
   - A host that this collection did not make a node of is left alone, unless O(force=true).

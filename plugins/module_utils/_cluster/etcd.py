@@ -12,8 +12,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import time
 import typing as t
+from urllib.parse import urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME, KUBEADM, EtcdPlace
@@ -23,6 +25,7 @@ _HERE = "https://127.0.0.1:2379"
 _PEER_PORT = 2380
 _PATIENCE = 30.0
 _PAUSE = 1.0
+_DIAL_SECONDS = 3.0
 
 
 class Member(t.NamedTuple):
@@ -44,6 +47,16 @@ class Member(t.NamedTuple):
         return re.fullmatch(re.escape(name) + suffix, self.name) is not None or (
             not self.name and f"https://{shown}:{_PEER_PORT}" in self.peer_urls
         )
+
+
+def listens(url: str) -> bool:
+    """Whether anybody takes connections there."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PEER_PORT), timeout=_DIAL_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def place_here() -> EtcdPlace:
@@ -91,6 +104,8 @@ class Etcd:
             return "it was never started"
         if member.learner:
             return "it still learns what the others know"
+        if self._place.loopback:
+            return "" if any(map(listens, member.peer_urls)) else "it does not answer"
         done = self._call("endpoint", "health", endpoints=",".join(member.client_urls))
         if done.rc == NOT_FOUND:
             self._refuse(done)

@@ -150,13 +150,14 @@ class NodeReset:
         return said
 
     def _leave(self) -> str:
-        """Let the runtime reset itself; the member of etcd of one that cannot goes while it still runs."""
+        """Let the runtime reset itself; where that leaves its member of etcd, this goes while it still runs."""
+        said = Etcd(self._run, self._traces.etcd).leave() if self._traces.etcd.name else ""
         if not self._traces.reset:
-            return Etcd(self._run, self._traces.etcd).leave()
+            return said
         if self._traces.reset_stopped:
             self._stop()
         with host_accounts.backups_kept():
-            return self._run(self._filled(self._traces.reset)).output
+            return said + self._run(self._filled(self._traces.reset)).output
 
     def _stop(self) -> None:
         for unit in self._traces.units:

@@ -49,7 +49,8 @@ class EtcdPlace:
 
     sign: a path that is there with it, empty where it is no business of ours; ca, certificate, key: how a client is
     known; suffix: what follows the name of the node in that of the member, as a regular expression; name: the file
-    that holds the member's name, where the runtime has no way of its own to take it out.
+    that holds the member's name, where the runtime's reset does not take it out; loopback: whether members answer
+    clients of their own hosts alone.
     """
 
     sign: str = ""
@@ -58,6 +59,7 @@ class EtcdPlace:
     key: str = ""
     suffix: str = ""
     name: str = ""
+    loopback: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +148,15 @@ K0S = Traces(
     reset=("k0s", "reset"),
     reset_stopped=True,
     mounts=("/var/lib/k0s/kubelet/", "/run/netns/cni-", "/run/k0s/"),
+    etcd=EtcdPlace(
+        sign="/var/lib/k0s/etcd/member",
+        ca="/var/lib/k0s/pki/etcd/ca.crt",
+        certificate="/var/lib/k0s/pki/apiserver-etcd-client.crt",
+        key="/var/lib/k0s/pki/apiserver-etcd-client.key",
+        # k0s calls the member as the host is called.
+        name="/proc/sys/kernel/hostname",
+        loopback=True,
+    ),
 )
 
 _K3S_OWN = (

@@ -9,12 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import socket
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K3S, KUBEADM
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, listens, place_here
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S, K3S, KUBEADM
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 BIG = 17_446_744_073_709_551_615
@@ -113,6 +115,25 @@ def test_members_of_k3s_have_more_than_their_nodes_name(monkeypatch: pytest.Monk
     assert [member.name for member in cluster.etcd.left_by("cp2")] == ["cp2-0a1b2c3d"]
 
 
+def test_members_of_k0s_are_known_by_their_peers_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("cp1", "cp2", "cp3")
+    # Each of them tells clients of an address that only its own host has.
+    for member in cluster.members:
+        member["clientURLs"] = ["https://127.0.0.1:2379"]
+    monkeypatch.setattr(etcd, "listens", lambda url: url != "https://10.0.0.2:2380")
+    cluster.etcd = Etcd(cluster.run, K0S.etcd)
+    assert cluster.etcd.troubles() == ["cp2: it does not answer"]
+    assert [member.name for member in cluster.etcd.left_by("cp2")] == ["cp2"]
+    assert cluster.etcd.left_by("cp3") == []
+
+
+def test_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        assert listens(url)
+    assert not listens(url)
+
+
 @pytest.mark.parametrize(
     ("names", "removed"),
     [(("cp1-00000001", "cp2-00000002"), [f"{BIG - 1:x}"]), (("cp2-00000002",), []), (("cp1-00000001", "other"), [])],
@@ -137,7 +158,7 @@ def test_who_cannot_leave_says_why(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_place_of_the_runtime_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    for known in (KUBEADM.etcd, K3S.etcd):
+    for known in (KUBEADM.etcd, K3S.etcd, K0S.etcd):
         monkeypatch.setattr("os.path.exists", lambda path, sign=known.sign: path == sign)
         assert place_here() == known
     monkeypatch.setattr("os.path.exists", lambda _path: False)

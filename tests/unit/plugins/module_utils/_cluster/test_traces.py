@@ -69,9 +69,11 @@ def test_the_runtime_resets_itself_when_it_may(quiet: traces.Traces, stopped: bo
     assert not pathlib.Path(quiet.own[0]).exists() and not pathlib.Path(quiet.record_path).exists()
 
 
-def test_a_runtime_without_a_reset_leaves_etcd_before_it_is_stopped(
-    quiet: traces.Traces, tmp_path: pathlib.Path
+@pytest.mark.parametrize("runtime", ["k0s", "k3s"])
+def test_a_runtime_whose_reset_does_not_leave_etcd_leaves_it_before_it_is_stopped(
+    runtime: str, quiet: traces.Traces, tmp_path: pathlib.Path
 ) -> None:
+    real = traces.BY_RUNTIME[runtime]
     said: t.List[str] = []
     members = {"members": [{"ID": number, "name": f"cp{number}-0000000{number}"} for number in (1, 2)]}
     (tmp_path / "name").write_text("cp2-00000002")
@@ -80,13 +82,14 @@ def test_a_runtime_without_a_reset_leaves_etcd_before_it_is_stopped(
         said.append(" ".join(command))
         return Completed(3 if "is-active" in command else 0, json.dumps(members) if "list" in command else "", "")
 
-    place = dataclasses.replace(traces.K3S.etcd, sign=str(tmp_path), name=str(tmp_path / "name"))
+    place = dataclasses.replace(real.etcd, sign=str(tmp_path), name=str(tmp_path / "name"))
     known = dataclasses.replace(
-        quiet, units=traces.K3S.units, ctr=traces.K3S.ctr, reset=(), etcd=place, socket=str(tmp_path / "no.sock")
+        quiet, units=real.units, ctr=real.ctr, reset=real.reset, etcd=place, socket=str(tmp_path / "no.sock")
     )
     NodeReset(run, ResetSettings(), known).clear()
     left = next(index for index, line in enumerate(said) if line.endswith("member remove 2"))
-    assert left < said.index("systemctl stop k3s.service")
+    assert left < said.index(f"systemctl stop {real.units[0]}")
+    assert ("k0s reset" in said) is (runtime == "k0s")
     # Asking k3s would make it unpack itself again.
     assert not [line for line in said if line.startswith("k3s ")]
 
