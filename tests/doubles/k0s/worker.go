@@ -100,6 +100,9 @@ func (n *node) run(ctx context.Context, bootstrap string, up func() error) error
 	if err := n.credentials(ctx, bootstrap); err != nil {
 		return fmt.Errorf("failed to bootstrap kubelet client configuration: %w", err)
 	}
+	if !n.controller {
+		_ = os.Remove(bootstrap)
+	}
 	if err := n.loadProfile(ctx); err != nil {
 		return err
 	}
