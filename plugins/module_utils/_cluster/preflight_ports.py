@@ -16,6 +16,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host impor
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import listed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import KIND as UNIT
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 
 _LISTENING = "0A"
 _OWN_PROGRAMS = "/var/lib/sealer/"
@@ -57,7 +58,7 @@ def _is_ours(host: Host, process: str, units: t.Set[str]) -> bool:
     groups = _text(host.at(f"/proc/{process}/cgroup"))
     if any(group.endswith("/" + unit) or f"/{unit}/" in group for group in groups.splitlines() for unit in units):
         return True
-    return _PODS in groups and "kubelet.service" in units
+    return _PODS in groups and any(unit in units for traces in BY_RUNTIME.values() for unit in traces.units)
 
 
 def _opened(directory: str) -> t.List[str]:

@@ -169,6 +169,7 @@ def test_all_problems_come_together(root: Path) -> None:
         ),
         ("/usr/bin/python3.11", "0::/system.slice/sealer-mirror.service\n", [], False),
         ("/kube-apiserver", "0::/kubepods.slice/x\n", ["kubelet.service"], True),
+        ("/usr/local/bin/envoy", "0::/kubepods/x\n", ["k0sworker.service"], True),
         ("/kube-apiserver", "0::/kubepods.slice/x\n", [], False),
     ],
 )
