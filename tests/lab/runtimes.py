@@ -18,7 +18,7 @@ class Runtime:
     the files, for curl, with which a control plane asks etcd; member: a pattern of what members of etcd have after
     their nodes' names; units: its services on any host; certs: where containerd is told of the mirror; tokens: how
     many bootstrap tokens may be there that nobody was told; left: prints what of credentials is on a host; change:
-    variables that restart it.
+    variables that restart it; balancer: where a worker's kubelet goes, if not by the name that stands for all.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Runtime:
     member: str = ""
     tokens: int = 0
     change: t.Mapping[str, object] = dataclasses.field(default_factory=dict)
+    balancer: str = ""
 
 
 KUBEADM = Runtime(
@@ -83,4 +84,5 @@ K0S = Runtime(
     units="k0scontroller k0sworker",
     certs="/etc/k0s/certs.d",
     left="ls -d /run/sealer-k0s 2>/dev/null; true",
+    balancer="https://127.0.0.1:7443",
 )
