@@ -15,9 +15,8 @@ options:
     type: str
     required: true
   image:
-    description: The cluster image that this cluster is made from, for the record.
+    description: The cluster image that this cluster is made from, for the record. Not given where it is made from none.
     type: dict
-    required: true
     suboptions:
       reference:
         description: Name of the image.

@@ -45,7 +45,7 @@ options:
   group_name:
     description:
       - Name of the group to look at instead of the known names and of the variable. Only for V(control_plane),
-        V(worker), V(registry).
+        V(worker), V(registry), and V(schedulable), for which it is the group of workers.
     type: str
 """
 
@@ -126,11 +126,12 @@ def _filter(context: Context, groups: Groups, kind: str, group_name: str | None 
         raise AnsibleFilterError("cluster_hosts wants the variable 'groups', and was given something else")
     if kind not in KINDS:
         raise AnsibleFilterError(f"cluster_hosts knows no kind {kind!r}; there are {', '.join(KINDS)}")
-    if group_name and kind not in GROUPS:
+    meant = "worker" if kind == "schedulable" else kind
+    if group_name and meant not in GROUPS:
         raise AnsibleFilterError(f"cluster_hosts: a group name does not go with kind {kind!r}")
     names = {one: _name(context, groups, f"sealer_{one}_group") for one in GROUPS}
     if group_name:
-        names[kind] = group_name
+        names[meant] = group_name
     return cluster_hosts(groups, kind, names)
 
 

@@ -41,7 +41,6 @@ CLUSTER_SPEC: ArgumentSpec = {
     "name": {"type": "str", "required": True},
     "image": {
         "type": "dict",
-        "required": True,
         "options": {"reference": {"type": "str", "required": True}, "digest": {"type": "str", "required": True}},
     },
     "version": {"type": "str", "required": True},

@@ -20,7 +20,7 @@ PLACE = {"cluster_name": "str", "control_plane_group": "str", "worker_group": "s
 NODE = {**PLACE, "api_name": "str", "api_endpoint": "str", "node_labels": "dict", "node_taints": "list"}
 JOIN = {**NODE, "token_ttl": "str", "no_log": "bool"}
 INPUTS = {
-    "init": {**NODE, "image": "dict", "pod_subnet": "str", "service_subnet": "str"},
+    "init": {**NODE, "image": "dict", "version": "str", "pod_subnet": "str", "service_subnet": "str"},
     "join_control_plane": JOIN,
     "join_worker": JOIN,
     "reset": {"control_plane_group": "str", "reset_delete_node": "bool", "reset_force": "bool", "reset_links": "list"},

@@ -30,7 +30,7 @@ class InitRequest:
     """The cluster as it is wanted."""
 
     name: str
-    image: Json
+    image: t.Optional[Json]
     version: str
     endpoint: str
     control_planes: t.Sequence[str]

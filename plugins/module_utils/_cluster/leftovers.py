@@ -91,6 +91,12 @@ def remove_path(path: str) -> None:
         os.unlink(path)
 
 
+def remove_empty(directory: str) -> None:
+    """Remove a directory, unless it has something in it, or is gone already."""
+    if os.path.isdir(directory) and not os.listdir(directory):
+        os.rmdir(directory)
+
+
 def left_cgroups(patterns: t.Sequence[str] = _CGROUPS) -> t.List[str]:
     """The topmost cgroups of pods, in each hierarchy once."""
     return sorted(

@@ -146,6 +146,7 @@ class NodeReset:
                 fix=f"Run the reset again. {' '.join(self._traces.reset[:2]) or 'etcd'} said: {said[-1500:]}",
             )
         record.forget(self._traces.record_path)
+        leftovers.remove_empty(os.path.dirname(STATE_PATH))
         self._record = None
         return said
 

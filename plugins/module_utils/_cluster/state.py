@@ -27,7 +27,7 @@ _FIELD = "cluster.json"
 def new_state(
     *,
     name: str,
-    image: Json,
+    image: t.Optional[Json],
     runtime: str,
     version: str,
     endpoint: str,
@@ -36,12 +36,13 @@ def new_state(
     inputs: Json,
 ) -> Json:
     """The state of a cluster as it is recorded."""
+    made_from = image or {}
     members = [{"name": host, "role": "control_plane"} for host in control_planes]
     members += [{"name": host, "role": "worker"} for host in workers]
     return {
         "schemaVersion": SCHEMA_VERSION,
         "name": name,
-        "image": {"reference": image.get("reference", ""), "digest": image.get("digest", "")},
+        "image": {"reference": made_from.get("reference", ""), "digest": made_from.get("digest", "")},
         "runtime": {"name": runtime, "version": version},
         "endpoint": endpoint,
         "members": members,

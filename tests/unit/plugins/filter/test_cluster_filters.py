@@ -57,6 +57,8 @@ def test_a_group_of_ones_own() -> None:
     groups = {"edge": ["e1"], "kube_node": ["w1"], "kube_control_plane": ["c1"]}
     assert asked("'worker', 'edge'", groups=groups) == "e1"
     assert asked("'worker', ''", groups=groups) == "w1"
+    assert asked("'schedulable', 'edge'", groups=groups) == "e1"
+    assert asked("'schedulable', ''", groups=groups) == "w1"
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,18 @@ def test_a_bare_host_becomes_a_server_once(host: Host) -> None:
     assert read_json(str(host.state)) == WANTED
 
 
+def test_a_cluster_may_be_made_from_no_image() -> None:
+    asked: t.Dict[str, t.Any] = {
+        "name": "demo",
+        "runtime": "k3s",
+        "version": "v1.35.4+k3s1",
+        "endpoint": "api:6443",
+        "inputs": {},
+    }
+    made = state.new_state(image=None, control_planes=["cp1"], workers=[], **asked)
+    assert made["image"] == {"reference": "", "digest": ""}
+
+
 def test_a_second_run_changes_nothing_and_what_changed_is_recorded(host: Host) -> None:
     host.make_node()
     assert not membership.plan(WANTED, host.kubectl, host.traces).changed

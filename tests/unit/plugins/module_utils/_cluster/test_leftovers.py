@@ -86,3 +86,10 @@ def test_processes_of_pods_and_of_stopped_services_are_found(tmp_path: pathlib.P
         (tmp_path / name / "cgroup").write_text(text)
     (tmp_path / "13").mkdir()
     assert leftovers.left_processes(["k0sworker.service"], str(tmp_path)) == [10, 11]
+
+
+def test_a_directory_goes_when_nothing_is_in_it(tmp_path: pathlib.Path) -> None:
+    make(tmp_path, "/full/file", "/empty/")
+    for name in ("full", "empty", "gone"):
+        leftovers.remove_empty(str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The role k3s in a playbook of somebody else: no cluster image, no mirror, no other role, own groups, an own registry.
+
+It is tried here and not in an integration target, because those have the machine alone, on which no kubelet can run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import subprocess
+import tarfile
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Lab, Run, build_images, differences, playbook
+from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
+
+IMAGE, VERSION = "k3s:v1.35.4", "v1.35.4+k3s1"
+SYSTEM_IMAGES = ("rancher/mirrored-pause:3.6", "rancher/mirrored-coredns-coredns:1.14.2")
+DNS = "kubectl --cache-dir /tmp/kubectl wait -n kube-system --for=condition=Available --timeout=90s deploy/coredns"
+OURS = "/etc/sealer/pki /var/lib/sealer/store /var/lib/sealer/rootfs /usr/local/lib/sealer"
+
+
+@dataclasses.dataclass
+class Theirs:
+    """Hosts, and what the owner of the playbook has: an inventory, variables, programs, a registry."""
+
+    lab: Lab
+    inventory: pathlib.Path
+    variables: pathlib.Path
+    before: dict[str, dict[str, t.Any]]
+
+    def play(self, name: str, *arguments: str) -> Run:
+        given = [f"--extra-vars=@{HERE}/cluster.yml", f"--extra-vars=@{self.variables}"]
+        return playbook(str(HERE / name), f"--inventory={self.inventory}", *given, *arguments)
+
+
+def inventory_of(lab: Lab) -> dict[str, t.Any]:
+    """The lab's hosts in groups of other names."""
+    login = {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": f"{lab.directory}/id_ed25519",
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={lab.directory}/known_hosts -o StrictHostKeyChecking=yes",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
+    groups = {
+        group: {"hosts": {name: {"ansible_host": address} for name, address in lab.hosts.items() if sign in name}}
+        for group, sign in (("heads", "-cp"), ("boxes", "-w"))
+    }
+    return {"all": {"vars": login}, **groups}
+
+
+def pack_programs(path: pathlib.Path) -> None:
+    """k3s, and what is behind its double, out of the root file system of the base image."""
+    layout = Layout.open(str(STORE))
+    image = ClusterImage.read(layout, layout.resolve(Reference.parse(IMAGE)))
+    manifest = layout.read_document(image.rootfs[Platform.host()].digest)
+    assert isinstance(manifest, Manifest)
+    with tarfile.open(path, "w") as packed:
+        for layer in manifest.layers:
+            with tarfile.open(layout.blob_path(layer.digest)) as archive:
+                for one in archive:
+                    if one.name == "bin/k3s" or one.name.startswith("lib/k3s/"):
+                        packed.addfile(one, archive.extractfile(one))
+
+
+def push_images(registry: PrivateRegistry) -> None:
+    """Put the images that k3s needs into the registry."""
+    trust = [f"--dest-cert-dir={registry.directory}/trust", f"--dest-creds={USER}:{PASSWORD}"]
+    for name in SYSTEM_IMAGES:
+        place = f"docker://{registry.url.partition('://')[2]}/{name}"
+        command = ["skopeo", "--insecure-policy", "copy", "--quiet", *trust, f"oci:{STORE}:docker.io/{name}", place]
+        subprocess.run(command, check=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
+    build_images("k3s")
+    directory = tmp_path_factory.mktemp("theirs")
+    lab = Lab("alone", subnet="10.77.98", kubeconfig="/etc/rancher/k3s/k3s.yaml")
+    registry = PrivateRegistry(lab, directory)
+    registry.destroy()
+    lab.destroy()
+    try:
+        lab.create()
+        registry.create()
+        push_images(registry)
+        programs = directory / "programs.tar"
+        pack_programs(programs)
+        variables = {
+            "k3s_role_programs": str(programs),
+            "k3s_version": VERSION,
+            "k3s_control_plane_group": "heads",
+            "k3s_worker_group": "boxes",
+            "k3s_registries": {"docker.io": registry.url},
+            "k3s_registry_ca_certificate": registry.ca_certificate,
+            "k3s_registry_username": USER,
+            "k3s_registry_password": PASSWORD,
+        }
+        (directory / "hosts.json").write_text(json.dumps(inventory_of(lab)))
+        (directory / "variables.json").write_text(json.dumps(variables))
+        before = {host: lab.inventory_of(host) for host in lab.hosts}
+        yield Theirs(lab, directory / "hosts.json", directory / "variables.json", before)
+    finally:
+        registry.destroy()
+        lab.destroy()
+
+
+@pytest.fixture(scope="module")
+def made(theirs: Theirs) -> Run:
+    run = theirs.play("k3s_role.yml")
+    assert run.status == 0, run.text
+    return run
+
+
+def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -> None:
+    lab = theirs.lab
+    assert f"sealer {VERSION} at apiserver.cluster.local:6443" in made.text
+    assert lab.readiness() == dict.fromkeys(lab.hosts, "True")
+    lab.ssh(lab.control_plane, f"KUBECONFIG={lab.kubeconfig} {DNS}")
+    names: set[str] = set()
+    for host in lab.hosts:
+        names.update(lab.ssh(host, "ctr --namespace k8s.io images list --quiet").split())
+        assert lab.ssh(host, f"ls -d {OURS} 2>/dev/null || true") == ""
+        assert "sealer-mirror" not in lab.ssh(host, "systemctl list-unit-files --no-pager")
+    assert names >= {f"docker.io/{one}" for one in SYSTEM_IMAGES}
+    assert lab.packets_left() == 0
+    assert PASSWORD not in made.text
+
+
+def test_its_record_names_no_image(theirs: Theirs, made: Run) -> None:
+    state = json.loads(theirs.lab.ssh(theirs.lab.control_plane, "cat /etc/sealer/cluster.json"))
+    assert state["image"] == {"reference": "", "digest": ""}
+    assert [member["name"] for member in state["members"]] == list(theirs.lab.hosts)
+
+
+def test_a_second_run_changes_nothing(theirs: Theirs, made: Run) -> None:
+    for arguments in ([], ["--check", "--diff"]):
+        run = theirs.play("k3s_role.yml", *arguments)
+        assert run.status == 0, run.text
+        assert run.unchanged, run.text
+
+
+def test_without_a_version_it_is_told_what_to_set(theirs: Theirs, made: Run) -> None:
+    run = theirs.play("k3s_role.yml", "--extra-vars=k3s_version=")
+    assert run.status != 0
+    assert "or set k3s_version" in " ".join(run.text.split())
+    assert all(run.hosts[host].changed == 0 for host in theirs.lab.hosts)
+
+
+def test_reset_leaves_the_hosts_as_they_were(theirs: Theirs, made: Run) -> None:
+    run = theirs.play("k3s_role_reset.yml")
+    assert run.status == 0, run.text
+    for host, before in theirs.before.items():
+        assert differences(before, theirs.lab.inventory_of(host)) == []
