@@ -16,6 +16,7 @@ description:
     until it is up.
   - The unit has to be there, and for a control plane C(/etc/k0s/k0s.yaml). The role k0s writes them.
   - The token is kept in memory, and only while the host joins.
+  - A token that has expired is told before anything is started.
   - When k0s does not come up, what it did is undone.
 author:
   - sealer.cluster contributors (@sealerio)

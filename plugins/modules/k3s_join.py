@@ -19,6 +19,7 @@ description:
   - The token holds the hash of the cluster's CA, so that the host knows the right server before it says anything. The
     servers' token is kept in memory, and only while the host joins. An agent's token, which expires, stays in
     C(/etc/rancher/k3s/join-token), which only root can read, because an agent wants one at each start.
+  - An agent's token that has expired is told before anything is started.
   - When k3s does not come up, what it did is undone. An attempt that was cut off is undone before the next one.
 author:
   - sealer.cluster contributors (@sealerio)

@@ -17,6 +17,8 @@ import tarfile
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
@@ -148,6 +150,21 @@ def test_a_second_run_changes_nothing(theirs: Theirs, made: Run) -> None:
         run = theirs.play("k3s_role.yml", *arguments)
         assert run.status == 0, run.text
         assert run.unchanged, run.text
+
+
+def test_a_join_token_that_was_taken_back_is_known(theirs: Theirs, made: Run) -> None:
+    """One that was asked about is not asked about again: for some seconds the API server keeps that it was good."""
+    lab = theirs.lab
+    ca = lab.ssh(lab.control_plane, "cat /var/lib/rancher/k3s/agent/server-ca.crt")
+    alive, dead = (
+        lab.ssh(lab.control_plane, "k3s token create --ttl 1m").strip().rpartition("::")[2]
+        for _name in ("alive", "dead")
+    )
+    lab.ssh(lab.control_plane, f"k3s token delete {dead.partition('.')[0]}")
+    url = f"https://{lab.hosts[lab.control_plane]}:6443/version"
+    assert join_token.answer_to(url, alive, ca) == 200
+    with pytest.raises(ClusterError, match="has expired"):
+        join_token.refuse_dead(url, dead, ca, "k3s_token_ttl")
 
 
 def test_without_a_version_it_is_told_what_to_set(theirs: Theirs, made: Run) -> None:

@@ -17,6 +17,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_wait import url_answers
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
@@ -34,8 +35,9 @@ CONTROLLER = "k0scontroller.service"
 WORKER = "k0sworker.service"
 RUN_DIRECTORY = "/run/sealer-k0s"
 KUBELET_HEALTH = "http://127.0.0.1:10248/healthz"
-_TOKEN = re.compile(r"\b([a-z0-9]{6})\.[a-z0-9]{16}\b")
+_TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 _LONG = re.compile(r"H4sI[A-Za-z0-9+/=]{40,}")
+_SERVER = re.compile(r"^\s*(?:- )?server:\s*[\"']?(https://[^\s\"']+)", re.MULTILINE)
 _AUTHORITY = re.compile(r"certificate-authority-data:\s*([A-Za-z0-9+/=]+)")
 
 
@@ -100,18 +102,46 @@ def redacted(text: str) -> str:
     return _LONG.sub("<redacted>", _TOKEN.sub("<redacted>", text))
 
 
-def token_id(token: str) -> str:
-    """The part of a join token that names it: what its invalidation needs."""
+def kubeconfig_in(token: str) -> str:
+    """The kubeconfig that a join token is."""
     try:
-        kubeconfig = gzip.decompress(base64.b64decode(token, validate=True)).decode()
+        return gzip.decompress(base64.b64decode(token, validate=True)).decode()
     except (binascii.Error, EOFError, OSError, UnicodeDecodeError) as error:
         raise ClusterError(
             "k0s gave no join token that can be read", where="k0s token create", why=str(error)
         ) from error
+
+
+def token_id(token: str) -> str:
+    """The part of a join token that names it: what its invalidation needs."""
+    return bootstrap_token(kubeconfig_in(token)).partition(".")[0]
+
+
+def bootstrap_token(kubeconfig: str) -> str:
+    """With what the user of this kubeconfig is known."""
     found = _TOKEN.search(kubeconfig)
     if found is None:
         raise ClusterError("there is no bootstrap token in k0s' join token", where="k0s token create")
-    return found.group(1)
+    return found.group(0)
+
+
+def question(token: str, controller: bool) -> t.Tuple[str, str]:
+    """Where it is known whether a join token is good, and what to show there.
+
+    That of controllers is not for the API server, but for k0s' own, by which they join.
+    """
+    kubeconfig = kubeconfig_in(token)
+    server = _SERVER.search(kubeconfig)
+    if server is None:
+        raise ClusterError("there is no server in k0s' join token", where="k0s token create")
+    path = "/v1beta1/ca" if controller else "/version"
+    return server.group(1).rstrip("/") + path, bootstrap_token(kubeconfig)
+
+
+def refuse_dead_token(token: str, controller: bool, ca: str) -> None:
+    """Raise ClusterError for a token that is worth nothing any more."""
+    url, bearer = question(token, controller)
+    join_token.refuse_dead(url, bearer, ca, "k0s_token_ttl")
 
 
 def known_authority(controller: bool) -> str:

@@ -64,6 +64,7 @@ def needs_to_join(request: JoinRequest) -> bool:
 def join(run: Runner, request: JoinRequest, kubectl: Kubectl) -> str:
     """Join; when that fails, k0s is off the host again. Returns what it said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
+    k0s.refuse_dead_token(str(request.token), request.node.controller, request.ca)
     said = request.node.start(run, kubectl, "join", request.token)
     record.finish({"cluster": request.name}, K0S.record_path)
     return said

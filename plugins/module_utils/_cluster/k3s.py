@@ -15,7 +15,7 @@ import re
 import shutil
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership, record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token, membership, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import SEARCH_PATH, Runner, checked
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
@@ -35,7 +35,7 @@ JOIN_FILE = "/etc/rancher/k3s/join-token"
 RUN_DIRECTORY = "/run/sealer-k3s"
 LINKS = ("cni0", "flannel.*", "flannel-v6.*", "flannel-wg*", "kube-ipvs0")
 _TOKEN = re.compile(r"K10[0-9a-f]{16,}(::\S+)?|\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
-_BOOTSTRAP = re.compile(r"(?:^|::)([a-z0-9]{6})\.[a-z0-9]{16}$")
+_BOOTSTRAP = re.compile(r"(?:^|::)(?P<token>(?P<id>[a-z0-9]{6})\.[a-z0-9]{16})$")
 _NAMESPACE = "kube-system"
 # A new member of etcd copies all that the others have before it counts.
 _PATIENCE = 180.0
@@ -151,12 +151,20 @@ def known_authority(path: str = CA_CERTIFICATE) -> str:
 def join(run: Runner, request: JoinRequest, cache: str) -> str:
     """Join; when that fails, k3s is off the host again. Returns what it said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
+    refuse_dead_token(request)
     said = request.node.start(run, cache, "join", request.handed())
     etcd = Etcd(run, K3S.etcd)
     if etcd.stacked:
         etcd.wait(_PATIENCE)
     record.finish({"cluster": request.name}, K3S.record_path)
     return said
+
+
+def refuse_dead_token(request: JoinRequest) -> None:
+    """Raise ClusterError for an agents' token that is worth nothing; that of servers never expires."""
+    found = _BOOTSTRAP.search(request.token or "")
+    if found is not None:
+        join_token.refuse_dead(f"https://{request.endpoint}/version", found["token"], request.ca, "k3s_token_ttl")
 
 
 def make_token(run: Runner, role: str, ttl: str, path: str = SERVER_FILE) -> str:
@@ -172,7 +180,7 @@ def make_token(run: Runner, role: str, ttl: str, path: str = SERVER_FILE) -> str
 def token_id(token: str) -> str:
     """The part of an agents' token that names it; nothing for that of servers, which cannot be taken back."""
     found = _BOOTSTRAP.search(token)
-    return found.group(1) if found else ""
+    return found["id"] if found else ""
 
 
 def end_token(run: Runner, name: str) -> None:

@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership, record
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token, membership, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
@@ -27,7 +27,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_to
     certificate_authority,
     discovery_kubeconfig,
     fingerprint,
-    refuse_dead,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -81,7 +80,7 @@ def needs_to_join(request: JoinRequest) -> bool:
 def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
-    refuse_dead(run, str(request.token), request.ca, request.endpoint, directory)
+    join_token.refuse_dead(f"https://{request.endpoint}/version", str(request.token), request.ca, "kubeadm_token_ttl")
     with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)], directory) as kubeconfig:
         document = copy.deepcopy(request.document)
         document["discovery"] = {

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import secrets
 import typing as t
@@ -28,7 +27,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 
 _NAMESPACE = "kube-system"
 _CERTIFICATES = "kubeadm-certs"
-_UNKNOWN = re.compile(r"Unauthorized|must be logged in|provide credentials")
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -99,8 +97,8 @@ def revoke(kubectl: Kubectl, token: str) -> t.List[str]:
     return names
 
 
-def discovery_kubeconfig(ca: str, endpoint: str, user: t.Optional[Json] = None) -> Json:
-    """A kubeconfig whose user has no credentials, as kubeadm's file discovery wants it, unless they are given."""
+def discovery_kubeconfig(ca: str, endpoint: str) -> Json:
+    """A kubeconfig whose user has no credentials, as kubeadm's file discovery wants it."""
     cluster = {"server": f"https://{endpoint}", "certificate-authority-data": base64.b64encode(ca.encode()).decode()}
     return {
         "apiVersion": "v1",
@@ -108,19 +106,5 @@ def discovery_kubeconfig(ca: str, endpoint: str, user: t.Optional[Json] = None) 
         "clusters": [{"name": "cluster", "cluster": cluster}],
         "contexts": [{"name": "join", "context": {"cluster": "cluster", "user": "nobody"}}],
         "current-context": "join",
-        "users": [{"name": "nobody", "user": user or {}}],
+        "users": [{"name": "nobody", "user": {}}],
     }
-
-
-def refuse_dead(run: Runner, token: str, ca: str, endpoint: str, directory: t.Optional[str]) -> None:
-    """Raise ClusterError when the API server knows no such token; kubeadm would ask it for a minute."""
-    with ConfigFile([discovery_kubeconfig(ca, endpoint, {"token": token})], directory) as kubeconfig:
-        kubectl = Kubectl(run, kubeconfig.path, directory or os.path.dirname(kubeconfig.path))
-        done = kubectl.call("get", "--raw=/version", "--request-timeout=10s")
-    if done.rc != 0 and _UNKNOWN.search(done.output):
-        raise ClusterError(
-            "the join token has expired, or the cluster never had it",
-            where=endpoint,
-            why="the API server takes it for nobody's",
-            fix="Nothing was joined. Run this again for a new one, or let tokens live longer (kubeadm_token_ttl)",
-        )

@@ -10,6 +10,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sealer.invalid/doubles/shared"
 )
@@ -316,5 +319,40 @@ func TestCriticalAgentToken(t *testing.T) {
 	joining.agentToken = "other"
 	if reflect.DeepEqual(first.critical(), joining.critical()) {
 		t.Error("another agents' token is no difference")
+	}
+}
+
+// docs/cli/token.md: "--ttl: The duration before the token is automatically deleted". An agent's token that expired or was deleted is nobody's.
+func TestAgentsTokensEnd(t *testing.T) {
+	expires := map[string]time.Time{"abcdef": time.Now().Add(time.Hour), "fedcba": time.Now().Add(-time.Hour)}
+	api := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, request *http.Request) {
+		until, found := expires[strings.TrimPrefix(request.URL.Path, shared.SecretsPath+"/bootstrap-token-")]
+		if !found {
+			http.NotFound(out, request)
+			return
+		}
+		data := map[string]string{
+			"token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true", "expiration": until.UTC().Format(time.RFC3339),
+		}
+		for name, value := range data {
+			data[name] = base64.StdEncoding.EncodeToString([]byte(value))
+		}
+		_ = json.NewEncoder(out).Encode(map[string]any{"data": data})
+	}))
+	defer api.Close()
+	s := &server{kube: &shared.Kube{URL: api.URL, Client: api.Client()}}
+	for token, want := range map[string]int{
+		"abcdef.0123456789abcdef": http.StatusOK,
+		"abcdef.0000000000000000": http.StatusUnauthorized,
+		"fedcba.0123456789abcdef": http.StatusUnauthorized,
+		"zzzzzz.0123456789abcdef": http.StatusUnauthorized,
+	} {
+		request, out := httptest.NewRequest(http.MethodGet, "/v1-k3s/config", nil), httptest.NewRecorder()
+		request.TLS = &tls.ConnectionState{}
+		request.Header.Set("Authorization", "Bearer "+token)
+		s.only(agentCaller, func(*http.Request) (any, error) { return "the configuration", nil })(out, request)
+		if out.Code != want {
+			t.Errorf("%s: %d, want %d", token, out.Code, want)
+		}
 	}
 }

@@ -17,7 +17,14 @@ import stat
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership, record, state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    join_token,
+    k0s,
+    k0s_cluster,
+    membership,
+    record,
+    state,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import read_json, write_json
@@ -28,7 +35,16 @@ from ansible_collections.sealer.cluster.tests.unit.certificates import Certifica
 
 NODES = json.loads((pathlib.Path(__file__).parent / "fixtures/nodes.json").read_text())["items"]
 SECRET = "abcdef.0123456789abcdef"
-TOKEN = base64.b64encode(gzip.compress(f"kind: Config\nusers:\n- user:\n    token: {SECRET}\n".encode())).decode()
+TOKEN_IN = f"""kind: Config
+clusters:
+- cluster:
+    server: https://10.0.0.1:9443
+  name: k0s
+users:
+- user:
+    token: {SECRET}
+"""
+TOKEN = base64.b64encode(gzip.compress(TOKEN_IN.encode())).decode()
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
 WANTED = state.new_state(
     name="demo",
@@ -131,6 +147,31 @@ def test_joining_needs_credentials(host: Host, changes: t.Dict[str, t.Any], told
     assert k0s_cluster.needs_to_join(join_request(**changes))
     with pytest.raises(ClusterError, match=told):
         k0s_cluster.join(host.run, join_request(**changes), host.kubectl)
+
+
+@pytest.mark.parametrize(("node", "path"), [(CONTROLLER, "v1beta1/ca"), (WORKER, "version")])
+def test_a_dead_token_is_told_before_anything_is_done(
+    host: Host, monkeypatch: pytest.MonkeyPatch, node: k0s.Node, path: str
+) -> None:
+    asked: t.List[t.Tuple[str, ...]] = []
+
+    def answer_to(*given: str) -> int:
+        asked.append(given)
+        return 401
+
+    monkeypatch.setattr(join_token, "answer_to", answer_to)
+    with pytest.raises(ClusterError, match="has expired.*k0s_token_ttl") as caught:
+        k0s_cluster.join(host.run, join_request(node, token=TOKEN, ca="pem"), host.kubectl)
+    assert asked == [(f"https://10.0.0.1:9443/{path}", SECRET, "pem")]
+    assert host.commands == [] and read_json(host.traces.record_path) is None
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["kind: Config\n", f"token: {SECRET}\n"])
+def test_a_token_without_a_server_or_a_user_is_none(text: str) -> None:
+    token = base64.b64encode(gzip.compress(text.encode())).decode()
+    with pytest.raises(ClusterError, match="no bootstrap token|no server"):
+        k0s.refuse_dead_token(token, False, "")
 
 
 def test_a_control_plane_keeps_the_record(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    join_token,
     k3s,
     membership,
     record,
@@ -60,6 +61,8 @@ class Host:
         self.commands: t.List[str] = []
         self.seen: t.Dict[str, t.Tuple[str, int]] = {}
         self.cleared = 0
+        self.asked: t.List[t.Tuple[str, ...]] = []
+        self.answer = 200
 
     def run(self, command: t.Sequence[str], **_options: t.Any) -> Completed:
         line = " ".join(command)
@@ -70,6 +73,10 @@ class Host:
             }
         found = [answer for start, answer in self.answers.items() if line.startswith(start)]
         return found[0] if found else Completed(0, "", "")
+
+    def answer_to(self, *given: str) -> int:
+        self.asked.append(given)
+        return self.answer
 
     @property
     def kubectl(self) -> Kubectl:
@@ -105,6 +112,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(record, "snapshot", lambda _run, _traces: {"links": []})
     monkeypatch.setattr(state, "read_state", lambda: read_json(str(made.state)))
     monkeypatch.setattr(state, "STATE_PATH", str(made.state))
+    monkeypatch.setattr(join_token, "answer_to", made.answer_to)
     return made
 
 
@@ -223,6 +231,17 @@ def test_nobody_joins_without_credentials(host: Host, changes: t.Dict[str, t.Any
     with pytest.raises(ClusterError, match=told):
         k3s.join(host.run, join_request(**changes), "cache")
     assert host.commands == []
+
+
+def test_a_dead_token_of_an_agent_is_told_before_anything_is_done(host: Host) -> None:
+    host.answer = 401
+    with pytest.raises(ClusterError, match="has expired.*k3s_token_ttl") as caught:
+        k3s.join(host.run, join_request(ca="pem"), "cache")
+    assert host.asked == [("https://api:6443/version", "abcdef.0123456789abcdef", "pem")]
+    assert host.commands == [] and host.record == {} and not host.handed.exists()
+    assert "abcdef" not in str(caught.value)
+    k3s.join(host.run, join_request(SERVER, token=SERVERS), "cache")
+    assert len(host.asked) == 1
 
 
 def test_a_node_of_another_cluster_is_refused(

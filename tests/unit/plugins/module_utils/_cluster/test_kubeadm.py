@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -18,6 +17,7 @@ import pytest
 import yaml
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
     documents,
+    join_token,
     kubeadm,
     kubeadm_info,
     kubeadm_init,
@@ -291,47 +291,16 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     monkeypatch.setattr(kubeadm_join, "Etcd", SilentMember)
     monkeypatch.setattr(record, "start", lambda _run, action: steps.append(action))
     monkeypatch.setattr(record, "finish", steps.append)
+    monkeypatch.setattr(join_token, "refuse_dead", lambda url, *_given: steps.append(url))
     request = dataclasses.replace(CONTROL_PLANE, ca=certificates.ca.read_text())
     said = kubeadm_join.join(cluster.run, request, None)
     (document,) = cluster.given
     assert document["controlPlane"] == {"certificateKey": "ab" * 32}
     assert document["discovery"]["tlsBootstrapToken"] == TOKEN
     assert "ab" * 32 not in json.dumps([list(command) for command in cluster.commands]) and "cdcd" not in said
-    assert steps == ["join", {"cluster": "demo"}]
+    assert steps == ["https://10.0.0.1:6443/version", "join", {"cluster": "demo"}]
     assert SilentMember.waits == [180.0]
     assert request.document["controlPlane"] == {}
-
-
-@pytest.mark.parametrize(
-    ("rc", "said", "dead"),
-    [
-        (0, "{}", False),
-        (1, "error: You must be logged in to the server (Unauthorized)", True),
-        (
-            1,
-            "error: You must be logged in to the server (the server has asked for the client to provide credentials)",
-            True,
-        ),
-        (1, "The connection to the server 10.0.0.1:6443 was refused - did you specify the right host or port?", False),
-    ],
-)
-def test_a_token_that_has_expired_is_told_before_kubeadm_asks(
-    tmp_path: pathlib.Path, certificates: Certificates, rc: int, said: str, dead: bool
-) -> None:
-    asked: t.List[t.Any] = []
-
-    def run(command: t.Sequence[str], **options: t.Any) -> Completed:
-        path = options["environ"]["KUBECONFIG"]
-        asked.append((list(command), yaml.safe_load(pathlib.Path(path).read_text())))
-        return Completed(rc, "", said)
-
-    raises = pytest.raises(ClusterError, match="kubeadm_token_ttl") if dead else contextlib.nullcontext()
-    with raises as caught:
-        kubeadm_token.refuse_dead(run, TOKEN, certificates.ca.read_text(), "10.0.0.1:6443", str(tmp_path))
-    ((command, kubeconfig),) = asked
-    assert kubeconfig["users"][0]["user"] == {"token": TOKEN}
-    assert TOKEN not in " ".join(command) and TOKEN not in str(caught)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
