@@ -204,8 +204,13 @@ options:
     description: File with the certificate authorities to trust for O(wait_url).
     type: path
   wait_port:
-    description: TCP port on this host that has to be open in the end.
+    description: TCP port that has to be open in the end.
     type: int
+  wait_address:
+    description: Address at which O(wait_port) has to be open, where it is not this host alone that answers there.
+    type: str
+    default: 127.0.0.1
+    version_added: 0.2.0
   wait_socket:
     description: Unix socket that has to be open in the end.
     type: path
@@ -313,6 +318,7 @@ ARGUMENT_SPEC: Json = {
     "wait_url": {"type": "str"},
     "ca_path": {"type": "path"},
     "wait_port": {"type": "int"},
+    "wait_address": {"type": "str", "default": "127.0.0.1"},
     "wait_socket": {"type": "path"},
     "wait_timeout": {"type": "int", "default": 60},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
@@ -334,7 +340,8 @@ def wait(host: Host, params: Json) -> None:
     if params["wait_url"]:
         probes[params["wait_url"]] = host_wait.url_answers(params["wait_url"], params["ca_path"])
     if params["wait_port"]:
-        probes[f"port {params['wait_port']}"] = host_wait.port_answers(params["wait_port"])
+        port, address = params["wait_port"], params["wait_address"]
+        probes[f"port {port} of {address}"] = host_wait.port_answers(port, address)
     if params["wait_socket"]:
         probes[params["wait_socket"]] = host_wait.socket_answers(params["wait_socket"])
     for what, probe in probes.items():

@@ -54,6 +54,13 @@ options:
     type: list
     elements: str
     default: [cni0, flannel.*, flannel-v6.*, kube-ipvs0]
+  addresses:
+    description:
+      - Addresses that pods give to network links of the host, as a virtual address. Those that were there before stay.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   force:
     description:
       - Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is
@@ -102,6 +109,7 @@ def main() -> None:
             "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
             "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
             "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
+            "addresses": {"type": "list", "elements": "str", "default": []},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

@@ -59,12 +59,12 @@ def url_answers(url: str, ca_path: t.Optional[str]) -> Probe:
     return probe
 
 
-def port_answers(port: int) -> Probe:
-    """A probe for a TCP port of this host."""
+def port_answers(port: int, address: str = "127.0.0.1") -> Probe:
+    """A probe for a TCP port, of this host unless said otherwise."""
 
     def probe() -> t.Optional[str]:
         try:
-            socket.create_connection(("127.0.0.1", port), _TRY_SECONDS).close()
+            socket.create_connection((address, port), _TRY_SECONDS).close()
         except OSError as error:
             return str(error)
         return None

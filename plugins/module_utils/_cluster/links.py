@@ -10,6 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import fnmatch
+import ipaddress
 import json
 import os
 import re
@@ -50,6 +51,38 @@ def remove_link(run: Runner, name: str) -> None:
     done = run(["ip", "link", "delete", "dev", name])
     if done.rc != 0 and name in link_names(run):
         raise ClusterError(f"network link {name} cannot be removed", why=done.output)
+
+
+def addresses(run: Runner) -> t.List[t.Tuple[str, str]]:
+    """Names of links with the addresses that they have, each with the length of its prefix."""
+    done = run(["ip", "-json", "address", "show"])
+    if done.rc != 0:
+        raise ClusterError("the addresses of this host cannot be listed", where="ip -json address", why=done.output)
+    return [
+        (str(entry["ifname"]), f"{held['local']}/{held['prefixlen']}")
+        for entry in json.loads(done.stdout or "[]")
+        if "ifname" in entry
+        for held in entry.get("addr_info", ())
+        if "local" in held
+    ]
+
+
+def left_addresses(run: Runner, wanted: t.Collection[str], before: t.Collection[str]) -> t.List[t.Tuple[str, str]]:
+    """Links with those of the addresses that they have now and did not have before."""
+    if not wanted:
+        return []
+    try:
+        ours = {str(ipaddress.ip_address(address)) for address in wanted}
+    except ValueError as error:
+        raise ClusterError("addresses to take from links have to be IP addresses", why=str(error)) from error
+    return [held for held in addresses(run) if held[1].partition("/")[0] in ours and held[1] not in before]
+
+
+def remove_address(run: Runner, link: str, address: str) -> None:
+    """Take an address from a link; the pod that gave it may have done so meanwhile."""
+    done = run(["ip", "address", "delete", address, "dev", link])
+    if done.rc != 0 and (link, address) in addresses(run):
+        raise ClusterError(f"address {address} cannot be taken from {link}", why=done.output)
 
 
 def left_mounts(mountinfo: str, prefixes: t.Sequence[str] = KUBEADM.mounts) -> t.List[str]:

@@ -41,6 +41,7 @@ class ResetSettings:
     cri_socket: str = DEFAULT_CRI_SOCKET
     cni_files: t.Sequence[str] = DEFAULT_CNI_FILES
     links: t.Sequence[str] = DEFAULT_LINKS
+    addresses: t.Sequence[str] = ()
     force: bool = False
 
 
@@ -52,6 +53,7 @@ class Survey:
     containers: t.Sequence[str] = ()
     mounts: t.Sequence[str] = ()
     links: t.Sequence[str] = ()
+    addresses: t.Sequence[t.Tuple[str, str]] = ()
     rules: t.Mapping[str, netfilter.Ruleset] = dataclasses.field(default_factory=dict)
     nft_tables: t.Sequence[t.Tuple[str, str]] = ()
     paths: t.Sequence[str] = ()
@@ -64,6 +66,7 @@ class Survey:
         found += [f"container {name}" for name in self.containers]
         found += [f"mount {path}" for path in self.mounts]
         found += [f"link {name}" for name in self.links]
+        found += [f"address {address} of {link}" for link, address in self.addresses]
         found += [f"{program} {line}" for program, rules in self.rules.items() for line in rules.described()]
         found += [f"nftables table {family} {name}" for family, name in self.nft_tables]
         found += [f"path {path}" for path in self.paths]
@@ -103,6 +106,7 @@ class NodeReset:
             containers=self._containers(),
             mounts=links.left_mounts(mountinfo, self._traces.mounts),
             links=links.left_links(self._run, self._settings.links, before["links"]),
+            addresses=links.left_addresses(self._run, self._settings.addresses, before.get("addresses") or ()),
             rules=netfilter.rulesets(self._run),
             nft_tables=netfilter.our_nft_tables(self._run, before["nft_tables"]),
             paths=leftovers.left_paths(
@@ -175,6 +179,8 @@ class NodeReset:
             links.unmount(self._run, path)
         for name in found.links:
             links.remove_link(self._run, name)
+        for link, address in found.addresses:
+            links.remove_address(self._run, link, address)
         for program, rules in found.rules.items():
             netfilter.remove_ruleset(self._run, program, rules)
         for family, name in self.survey().nft_tables:

@@ -20,7 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile i
     remove,
     write_json,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.links import link_names
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.links import addresses, link_names
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM, Traces
 
 RECORD_PATH = KUBEADM.record_path
@@ -60,6 +60,7 @@ def snapshot(run: Runner, traces: Traces) -> Json:
         "directories": {path: found for path in traces.directories for found in [_entries(path)] if found is not None},
         "files": [path for path in traces.files if os.path.exists(path)],
         "links": link_names(run),
+        "addresses": [address for _link, address in addresses(run)],
         "nft_tables": [list(table) for table in netfilter.nft_tables(run)],
     }
 

@@ -153,5 +153,6 @@ def test_probes(tmp_path: Path) -> None:
         assert socket_answers(path)() is None
         number = port.getsockname()[1]
         assert port_answers(number)() is None
+        assert port_answers(number, "127.0.0.2")() is not None
     assert port_answers(number)() is not None
     assert url_answers(f"http://127.0.0.1:{number}/", None)() is not None

@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pathlib
 import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import links, netfilter
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 FIXTURES = pathlib.Path(__file__).parent / "fixtures"
 SAVED = (FIXTURES / "iptables-save.txt").read_text()
@@ -144,6 +147,35 @@ def test_links_of_the_network() -> None:
     assert len([name for name in found if name.startswith("veth")]) == 2
     assert "eth0" not in found
     assert "flannel.1" not in links.left_links(run, patterns, ["flannel.1"])
+
+
+def held(*addresses: str) -> str:
+    """What ip says of a link with these addresses."""
+    pairs = [address.split("/") for address in addresses]
+    return json.dumps([{"ifname": "eth0", "addr_info": [{"local": one, "prefixlen": int(n)} for one, n in pairs]}, {}])
+
+
+def test_addresses_that_pods_gave() -> None:
+    run = FakeRun(ip=held("10.0.0.11/24", "10.0.0.50/32", "fd00::50/128"))
+    assert links.left_addresses(run, ["10.0.0.50", "fd00:0::50"], []) == [
+        ("eth0", "10.0.0.50/32"),
+        ("eth0", "fd00::50/128"),
+    ]
+    assert links.left_addresses(run, ["10.0.0.50", "10.0.0.1"], ["10.0.0.50/32"]) == []
+    asked = len(run.asked)
+    assert links.left_addresses(run, [], []) == []
+    assert len(run.asked) == asked
+    with pytest.raises(ClusterError, match="IP addresses: 'vip'"):
+        links.left_addresses(run, ["vip"], [])
+
+
+@pytest.mark.parametrize(("left", "stays"), [("10.0.0.11/24", False), ("10.0.0.50/32", True)])
+def test_an_address_may_be_gone_meanwhile(left: str, stays: bool) -> None:
+    answers: t.Dict[str, t.Union[str, int]] = {"ip address": 2, "ip": held(left)}
+    run = FakeRun(**answers)
+    with pytest.raises(ClusterError, match="cannot be taken from eth0") if stays else contextlib.nullcontext():
+        links.remove_address(run, "eth0", "10.0.0.50/32")
+    assert run.asked[0][0] == "ip address delete 10.0.0.50/32 dev eth0"
 
 
 def test_mounts_of_pods_deepest_first() -> None:

@@ -133,3 +133,27 @@ def test_copies_of_the_users_files_are_as_before(
 
     NodeReset(run, ResetSettings(), quiet).clear()
     assert copies.read_text() == "as it was"
+
+
+def test_an_address_that_pods_gave_goes_with_them(quiet: traces.Traces) -> None:
+    said: t.List[str] = []
+    held = [[("eth0", "10.0.0.50/32"), ("eth0", "10.0.0.11/24")]]
+
+    def run(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        said.append(" ".join(command))
+        if command[:3] == ["ip", "address", "delete"]:
+            held[0] = [one for one in held[0] if one[1] != command[3]]
+        found = [{"ifname": link, "addr_info": [_split(address)]} for link, address in held[0]]
+        return Completed(3 if "is-active" in command else 0, json.dumps(found) if command[0] == "ip" else "", "")
+
+    settings = ResetSettings(addresses=["10.0.0.50"])
+    assert "address 10.0.0.50/32 of eth0" in NodeReset(run, settings, quiet).survey().lines()
+    NodeReset(run, settings, quiet).clear()
+    assert held == [[("eth0", "10.0.0.11/24")]]
+    # Before that the pod could take it again.
+    assert said.index("systemctl stop k0sworker.service") < said.index("ip address delete 10.0.0.50/32 dev eth0")
+
+
+def _split(address: str) -> t.Dict[str, t.Any]:
+    local, _slash, length = address.partition("/")
+    return {"local": local, "prefixlen": int(length)}
