@@ -4,7 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Builds the base image for kubeadm and the demo's image on top of it, both into the store of the lab and the demo; or, named
-# as arguments, the examples mysql and three-tier, and those for k3s and k0s, with the program that SEALER_K3S_BINARY or
+# as arguments, the examples mysql, three-tier and kube-vip, and those for k3s and k0s, with the program that SEALER_K3S_BINARY or
 # SEALER_K0S_BINARY names, a file or a URL, or else with its double. Where such a variable is set, its images are built without
 # being named, too.
 set -euo pipefail
