@@ -96,8 +96,9 @@ def _out_of_reach(host: str, variables: t.Mapping[str, t.Any], address: str) -> 
         return
     interface = named or interface_of(variables.get("ansible_facts") or {}, address_of(host, variables))
     wanted = ipaddress.ip_address(address)
-    # Virtual addresses are alone in theirs.
-    networks = [held.network for held in found.get(interface, []) if held.network.num_addresses > 1]
+    # Virtual addresses are alone in theirs, and a link's own are no place for one.
+    shared = [held for held in found.get(interface, []) if not held.is_link_local]
+    networks = [held.network for held in shared if held.network.num_addresses > 1]
     if networks and not any(_usable(wanted, network) for network in networks):
         yield (
             f"{_NAME}: {address} is no address for hosts in the network of {host}, whose interface {interface} is in"

@@ -22,7 +22,10 @@ FACTS: dict[str, t.Any] = {
         "device": "br-lan",
         "ipv4": {"address": "10.0.0.11", "netmask": "255.255.255.0"},
         "ipv4_secondaries": [{"address": "10.0.0.50", "netmask": "255.255.255.255", "prefix": "32"}],
-        "ipv6": [{"address": "fd00::11", "prefix": "64", "scope": "global"}],
+        "ipv6": [
+            {"address": "fd00::11", "prefix": "64", "scope": "global"},
+            {"address": "fe80::11", "prefix": "64", "scope": "link"},
+        ],
     },
     "eth1": {"device": "eth1", "ipv4": {"address": "192.0.2.1", "prefix": "31"}},
     "eth2": {"device": "eth2"},
