@@ -159,7 +159,13 @@ func (a *agent) images(ctx context.Context) error {
 				}
 			}
 		case strings.Contains(filepath.Base(path), ".t"):
-			if _, err := a.children.Run(ctx, nil, "ctr", append(ctr, "import", "--local", "--label", "io.cri-containerd.pinned=pinned", path)...); err != nil {
+			plain, done, err := plainArchive(path, a.path("containerd"))
+			if err != nil {
+				return err
+			}
+			_, err = a.children.Run(ctx, nil, "ctr", append(ctr, "import", "--local", "--label", "io.cri-containerd.pinned=pinned", plain)...)
+			done()
+			if err != nil {
 				return err
 			}
 			shared.Say("info", "Imported images from %s", path)
