@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.plugin_utils._host_aliases import Taken, alias_problems
 
 DOCUMENTATION = r"""
 name: inventory_problems
@@ -19,6 +20,7 @@ description:
     but do not exist, the absence of hosts, and hosts that are both kinds of node in groups that mean one kind each.
     C(kube_control_plane) and C(kube_node), and groups named by variables, may share hosts; these are control planes
     that run workloads.
+  - Names what is wrong with C(sealer_host_aliases), where names of the API and of hosts are taken.
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hosts, hostvars, named_groups
@@ -60,6 +62,7 @@ _value:
 # In these projects a host of the first group is none of the second, whatever workloads it may run.
 _APART = (("server", "agent"), ("masters", "nodes"), ("master", "node"))
 _ADDRESSES = ("sealer_node_address", "ansible_host")
+_API_NAME = "apiserver.cluster.local"
 
 
 def inventory_problems(
@@ -97,7 +100,34 @@ def inventory_problems(
         for address, names in _sharing(nodes).items()
         if names not in alike.values()
     ]
-    return problems
+    return problems + _alias_problems(hosts, hostvars)
+
+
+def _alias_problems(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """What is wrong with host aliases; what is wrong on all hosts alike is told without their names."""
+    nodes = {
+        host.lower(): Taken(
+            f"the host {host}", {_inventory_address(host, hostvars[host]), _node_address(hostvars[host])}
+        )
+        for host in hosts
+    }
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        aliases = hostvars[host].get("sealer_host_aliases")
+        if aliases:
+            for problem in alias_problems(aliases, {**nodes, **_api_name(hostvars[host])}):
+                found.setdefault(problem, []).append(host)
+    return [
+        f"sealer_host_aliases{'' if len(names) == len(hosts) else ' of ' + ' and '.join(names)}: {problem}"
+        for problem, names in found.items()
+    ]
+
+
+def _api_name(variables: t.Mapping[str, t.Any]) -> dict[str, Taken]:
+    """The name that nodes get for the API, unless it is reached in another way."""
+    name = str(variables.get("sealer_api_name") or _API_NAME)
+    ours = str(variables.get("sealer_api_endpoint") or f"{name}:6443") == f"{name}:6443"
+    return {name.lower(): Taken("the API")} if ours else {}
 
 
 def _sharing(addresses: t.Mapping[str, str]) -> dict[str, list[str]]:

@@ -35,6 +35,7 @@ TOKENS = "get secrets --namespace kube-system --field-selector type=bootstrap.ku
 LABELS: dict[str, object] = {
     "sealer_node_labels": {"example.com/rack": "r1"},
     "sealer_node_taints": [{"key": "a", "effect": "PreferNoSchedule"}],
+    "sealer_host_aliases": [{"ip": "192.0.2.5", "hostnames": ["db.example.com", "db"]}],
 }
 
 Inventories = dict[str, dict[str, t.Any]]
@@ -170,6 +171,11 @@ def test_nodes_have_their_addresses_labels_and_taints(hosts: Lab, site: Run) -> 
         taints = {(taint["key"], taint["effect"]) for taint in node["spec"]["taints"]}
         dedicated = {("node-role.kubernetes.io/control-plane", "NoSchedule")} if "-cp" in name else set()
         assert taints == {("a", "PreferNoSchedule")} | dedicated
+
+
+def test_hosts_know_their_aliases(hosts: Lab, site: Run) -> None:
+    for host in hosts.hosts:
+        assert hosts.ssh(host, "getent --service=files hosts db").split() == ["192.0.2.5", "db.example.com", "db"]
 
 
 def test_control_planes_joined_one_at_a_time(site: Run) -> None:

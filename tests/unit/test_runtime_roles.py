@@ -17,7 +17,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNTIMES = ("kubeadm", "k3s", "k0s")
 # What each entry point takes on every runtime.
 PLACE = {"cluster_name": "str", "control_plane_group": "str", "worker_group": "str", "node_address": "str"}
-NODE = {**PLACE, "api_name": "str", "api_endpoint": "str", "node_labels": "dict", "node_taints": "list"}
+NODE = {
+    **PLACE,
+    "api_name": "str",
+    "api_endpoint": "str",
+    "host_aliases": "list",
+    "node_labels": "dict",
+    "node_taints": "list",
+}
 JOIN = {**NODE, "token_ttl": "str", "no_log": "bool"}
 INPUTS = {
     "init": {**NODE, "image": "dict", "version": "str", "pod_subnet": "str", "service_subnet": "str"},

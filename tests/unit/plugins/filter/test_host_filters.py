@@ -10,6 +10,7 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.filter.hosts_blocks import hosts_blocks
 from ansible_collections.sealer.cluster.plugins.filter.inventory_problems import inventory_problems
 from ansible_collections.sealer.cluster.plugins.filter.mirror_urls import mirror_urls
 from ansible_collections.sealer.cluster.plugins.filter.node_addresses import node_addresses
@@ -74,3 +75,64 @@ def test_hosts_that_are_both_kinds_of_node() -> None:
     assert inventory_problems({"server": ["x"], "agent": ["x"]}, ["a", "b"], variables) == []
     told = inventory_problems({"server": ["a", "b"], "agent": ["a"]}, ["a", "b"], variables)
     assert told == ["a: in the groups server and agent at once. Leave each host in one of them"]
+
+
+def alias(address: t.Any, *names: t.Any) -> dict[str, t.Any]:
+    return {"ip": address, "hostnames": list(names)}
+
+
+@pytest.mark.parametrize(
+    ("aliases", "problems"),
+    [
+        ([], []),
+        ([alias("10.0.0.5", "db.example.com", "DB"), alias("fd00::5", "db", "a.b-c.d1")], []),
+        ([alias("10.0.0.1", "A"), alias("10.0.0.2", "b"), alias("127.0.0.1", "localhost")], []),
+        ("10.0.0.5 db", ["a list is wanted, and not '10.0.0.5 db'"]),
+        ({"ip": "10.0.0.5"}, ["a list is wanted"]),
+        (["10.0.0.5 db"], ["'10.0.0.5 db' is no alias"]),
+        ([{"hostnames": ["db"]}], ["{'hostnames': ['db']} is no alias"]),
+        ([{"ip": "10.0.0.5", "hostnames": ["db"], "name": "x"}], ["is no alias"]),
+        ([{"ip": "10.0.0.5", "hostnames": "db"}], ["10.0.0.5 has no list of hostnames, but 'db'"]),
+        ([alias("10.0.0.5")], ["10.0.0.5 has no list of hostnames"]),
+        ([alias("10.0.0.256", "db")], ["'10.0.0.256' is no IP address"]),
+        ([alias("10.0", "a")], ["'10.0' is no IP address"]),
+        ([alias(None, "db")], ["'None' is no IP address"]),
+        ([alias("10.0.0.5", "d_b", "-x", "x.", "*.y", "10.0.0.6", "a b", "", "a" * 64)], ["is no host name"] * 8),
+        ([alias("10.0.0.5", "x\n10.0.0.6 y")], ["is no host name"]),
+        ([alias("10.0.0.5", "APIserver.cluster.local")], ["stands for the API already"]),
+        ([alias("10.0.0.5", "a")], ["a stands for the host a already, and cannot stand for 10.0.0.5"]),
+        ([alias("10.0.0.5", "localhost")], ["stands for the host itself"]),
+    ],
+)
+def test_host_aliases(aliases: t.Any, problems: list[str]) -> None:
+    variables: Variables = {"a": {"ansible_host": "10.0.0.1"}, "b": routed("10.0.0.2")}
+    for one in variables.values():
+        one["sealer_host_aliases"] = aliases
+    found = inventory_problems({"all": ["a", "b"]}, ["a", "b"], variables)
+    assert len(found) == len(problems)
+    assert all(text.startswith("sealer_host_aliases: ") for text in found)
+    assert all(told in text for told, text in zip(problems, found, strict=True))
+
+
+def test_host_aliases_of_one_host() -> None:
+    aliases = [alias("10.0.0.5", "apiserver.cluster.local", "db.")]
+    variables: Variables = {
+        "a": {"sealer_host_aliases": aliases, "sealer_api_endpoint": "api.example.com:6443"},
+        "b": {"sealer_host_aliases": None},
+    }
+    told = inventory_problems({"all": ["a", "b"]}, ["a", "b"], variables)
+    assert len(told) == 1
+    assert told[0].startswith("sealer_host_aliases of a: 'db.' is no host name")
+    variables["a"]["sealer_api_name"] = "api.example.com"
+    variables["a"]["sealer_host_aliases"] = [alias("10.0.0.5", "api.example.com")]
+    assert "for the API already" in inventory_problems({"all": ["a", "b"]}, ["a", "b"], variables)[0]
+
+
+def test_lines_for_etc_hosts() -> None:
+    assert hosts_blocks([], "api") == []
+    assert hosts_blocks(["1.1.1.1", "1.1.1.2"], "api", [alias("1.1.1.3", "x", "y")]) == [
+        {"path": "/etc/hosts", "content": "1.1.1.1 api\n1.1.1.2 api\n1.1.1.3 x y\n"}
+    ]
+    assert hosts_blocks([], "api", [alias("::3", "api")]) == [{"path": "/etc/hosts", "content": "::3 api\n"}]
+    with pytest.raises(AnsibleFilterError, match="Host aliases: Api stands for the API already"):
+        hosts_blocks(["1.1.1.1"], "api", [alias("1.1.1.3", "Api")])
