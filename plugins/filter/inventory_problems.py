@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sealer.cluster.plugins.plugin_utils._host_aliases import Taken, alias_problems
+from ansible_collections.sealer.cluster.plugins.plugin_utils._node_labels import label_problems, role_problems
 
 DOCUMENTATION = r"""
 name: inventory_problems
@@ -20,7 +22,8 @@ description:
     but do not exist, the absence of hosts, and hosts that are both kinds of node in groups that mean one kind each.
     C(kube_control_plane) and C(kube_node), and groups named by variables, may share hosts; these are control planes
     that run workloads.
-  - Names what is wrong with C(sealer_host_aliases), where names of the API and of hosts are taken.
+  - Names what is wrong with C(sealer_host_aliases), where names of the API and of hosts are taken, and with
+    C(sealer_node_labels) and C(sealer_node_roles).
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hosts, hostvars, named_groups
@@ -100,26 +103,31 @@ def inventory_problems(
         for address, names in _sharing(nodes).items()
         if names not in alike.values()
     ]
-    return problems + _alias_problems(hosts, hostvars)
+    return problems + _problems_of_hosts(hosts, hostvars)
 
 
-def _alias_problems(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """What is wrong with host aliases; what is wrong on all hosts alike is told without their names."""
+def _problems_of_hosts(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
+    """What is wrong with variables of hosts; what is wrong on all of them alike is told without their names."""
     nodes = {
         host.lower(): Taken(
             f"the host {host}", {_inventory_address(host, hostvars[host]), _node_address(hostvars[host])}
         )
         for host in hosts
     }
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for host in hosts:
-        aliases = hostvars[host].get("sealer_host_aliases")
-        if aliases:
-            for problem in alias_problems(aliases, {**nodes, **_api_name(hostvars[host])}):
-                found.setdefault(problem, []).append(host)
+        checks: dict[str, t.Callable[[t.Any], list[str]]] = {
+            "sealer_host_aliases": functools.partial(alias_problems, taken={**nodes, **_api_name(hostvars[host])}),
+            "sealer_node_labels": label_problems,
+            "sealer_node_roles": role_problems,
+        }
+        for variable, check in checks.items():
+            value = hostvars[host].get(variable)
+            for problem in check(value) if value else ():
+                found.setdefault((variable, problem), []).append(host)
     return [
-        f"sealer_host_aliases{'' if len(names) == len(hosts) else ' of ' + ' and '.join(names)}: {problem}"
-        for problem, names in found.items()
+        f"{variable}{'' if len(names) == len(hosts) else ' of ' + ' and '.join(names)}: {problem}"
+        for (variable, problem), names in found.items()
     ]
 
 

@@ -36,6 +36,10 @@ def alias_problems(aliases: t.Any, taken: t.Mapping[str, Taken]) -> list[str]:
     return [problem for alias in aliases for problem in _problems(alias, {**LOCALHOST, **taken})]
 
 
+def is_host_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None and not is_address(text)
+
+
 def alias_lines(aliases: t.Iterable[t.Mapping[str, t.Any]]) -> list[str]:
     """A line for each, without its end."""
     return [" ".join([str(alias["ip"]), *alias["hostnames"]]) for alias in aliases]
@@ -53,7 +57,7 @@ def _problems(alias: t.Any, taken: t.Mapping[str, Taken]) -> t.Iterator[str]:
         return
     for name in map(str, names):
         found = taken.get(name.lower())
-        if not _NAME.fullmatch(name) or is_address(name):
+        if not is_host_name(name):
             yield f"{name!r} is no host name. Letters, digits, dashes and dots make one"
         elif found and is_address(address) and address not in found.addresses:
             yield f"{name} stands for {found.what} already, and cannot stand for {address}. Take another name"

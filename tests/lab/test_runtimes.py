@@ -34,9 +34,17 @@ PUBLISHERS = {"registry.k8s.io", "docker.io", "ghcr.io", "quay.io"}
 TOKENS = "get secrets --namespace kube-system --field-selector type=bootstrap.kubernetes.io/token"
 LABELS: dict[str, object] = {
     "sealer_node_labels": {"example.com/rack": "r1"},
+    "sealer_node_roles": ["ingress"],
     "sealer_node_taints": [{"key": "a", "effect": "PreferNoSchedule"}],
     "sealer_host_aliases": [{"ip": "192.0.2.5", "hostnames": ["db.example.com", "db"]}],
 }
+OTHER_LABELS: dict[str, object] = {
+    **LABELS,
+    "sealer_node_labels": {"example.com/row": 7},
+    "sealer_node_roles": [],
+    "sealer_host_aliases": [{"ip": "192.0.2.6", "hostnames": ["db"]}],
+}
+ROLE = "node-role.kubernetes.io/ingress"
 
 Inventories = dict[str, dict[str, t.Any]]
 
@@ -88,7 +96,7 @@ def pair(hosts: Lab, site: Run) -> Lab:
 
 @pytest.fixture(scope="module")
 def pair_site(pair: Lab) -> Run:
-    run = pair.play("site")
+    run = pair.play("site", variables=LABELS)
     assert run.status == 0, run.text
     return run
 
@@ -150,6 +158,10 @@ def containers(hosts: Lab) -> dict[str, str]:
     }
 
 
+def labels_of(hosts: Lab) -> dict[str, dict[str, str]]:
+    return {node["metadata"]["name"]: node["metadata"]["labels"] for node in hosts.kubectl("get nodes")["items"]}
+
+
 def test_all_are_ready_and_know_of_each_other(runtime: Runtime, hosts: Lab, site: Run) -> None:
     assert {host: site.hosts[host].tasks for host in hosts.hosts if site.hosts[host].tasks > 25} == {}
     for host in planes(hosts):
@@ -168,6 +180,7 @@ def test_nodes_have_their_addresses_labels_and_taints(hosts: Lab, site: Run) -> 
         addresses = {entry["type"]: entry["address"] for entry in node["status"]["addresses"]}
         assert addresses["InternalIP"] == hosts.hosts[name]
         assert node["metadata"]["labels"]["example.com/rack"] == "r1"
+        assert node["metadata"]["labels"][ROLE] == ""
         taints = {(taint["key"], taint["effect"]) for taint in node["spec"]["taints"]}
         dedicated = {("node-role.kubernetes.io/control-plane", "NoSchedule")} if "-cp" in name else set()
         assert taints == {("a", "PreferNoSchedule")} | dedicated
@@ -279,7 +292,7 @@ def test_the_same_hosts_are_one_control_plane_and_a_worker(runtime: Runtime, pai
     assert mysql.client(pair, worker(pair), "SELECT 6 * 7") == "42"
     before = started(runtime, pair)
     for arguments in ([], ["--check", "--diff"]):
-        run = pair.play("site", *arguments)
+        run = pair.play("site", *arguments, variables=LABELS)
         assert run.status == 0, run.text
         assert run.unchanged, run.text
     assert started(runtime, pair) == before
@@ -289,12 +302,17 @@ def test_the_same_hosts_are_one_control_plane_and_a_worker(runtime: Runtime, pai
 
 
 def test_a_changed_setting_restarts_services_and_no_container(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
-    services, running = started(runtime, pair), containers(pair)
-    run = pair.play("site", variables=dict(runtime.change))
+    services, running, labels = started(runtime, pair), containers(pair), labels_of(pair)
+    run = pair.play("site", variables={**OTHER_LABELS, **runtime.change})
     assert run.status == 0, run.text
     restarted = {host for host in pair.hosts if started(runtime, pair)[host] != services[host]}
     assert restarted == (set(pair.hosts) if runtime.change else set())
     assert containers(pair) == running
+    for name, kept in labels.items():
+        assert (kept.pop("example.com/rack"), kept.pop(ROLE)) == ("r1", "")
+        assert labels_of(pair)[name] == {**kept, "example.com/row": "7"}
+        assert pair.ssh(name, "getent --service=files hosts db").split() == ["192.0.2.6", "db"]
+        assert pair.ssh(name, "getent --service=files hosts db.example.com; true") == ""
 
 
 def test_a_second_reset_changes_nothing(pair: Lab, bare: Inventories, pair_site: Run) -> None:

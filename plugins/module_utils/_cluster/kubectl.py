@@ -17,6 +17,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile i
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
+FIELD_MANAGER = "sealer.cluster"
 
 
 class Kubectl:
@@ -58,12 +59,12 @@ class Kubectl:
         return list(found["items"]) if found.get("kind") == "List" else [found]
 
     def put(self, document: Json) -> None:
-        """Create or replace one object that belongs to us."""
+        """Create objects, or what belongs to us in them; what did and is not in the document any more goes."""
         self.text(
             "apply",
             "--server-side",
             "--force-conflicts",
-            "--field-manager=sealer.cluster",
+            f"--field-manager={FIELD_MANAGER}",
             "-f",
             "-",
             data=json.dumps(document),

@@ -14,6 +14,7 @@ from ansible_collections.sealer.cluster.plugins.filter.hosts_blocks import hosts
 from ansible_collections.sealer.cluster.plugins.filter.inventory_problems import inventory_problems
 from ansible_collections.sealer.cluster.plugins.filter.mirror_urls import mirror_urls
 from ansible_collections.sealer.cluster.plugins.filter.node_addresses import node_addresses
+from ansible_collections.sealer.cluster.plugins.filter.node_labels import node_labels
 
 Variables = dict[str, dict[str, t.Any]]
 
@@ -136,3 +137,41 @@ def test_lines_for_etc_hosts() -> None:
     assert hosts_blocks([], "api", [alias("::3", "api")]) == [{"path": "/etc/hosts", "content": "::3 api\n"}]
     with pytest.raises(AnsibleFilterError, match="Host aliases: Api stands for the API already"):
         hosts_blocks(["1.1.1.1"], "api", [alias("1.1.1.3", "Api")])
+
+
+@pytest.mark.parametrize(
+    ("labels", "roles", "problem"),
+    [
+        ({"example.com/rack": "r1", "tier": 1, "a_b.c": ""}, ["ingress", "gpu-a"], ""),
+        ({}, None, ""),
+        ("rack=r1", [], "sealer_node_labels: a mapping is wanted, and not 'rack=r1'"),
+        ({"a b": "x"}, [], "'a b' cannot be the name of a label"),
+        ({"exa_mple/rack": "x"}, [], "'exa_mple/rack' cannot be the name of a label"),
+        ({"/rack": "x"}, [], "'/rack' cannot be the name of a label"),
+        ({"rack": "r 1"}, [], "rack cannot have the value 'r 1'"),
+        ({"rack": "r" * 64}, [], "rack cannot have the value"),
+        ({"rack": True}, [], "rack has the value True, which is no text"),
+        ({"rack": None}, [], "rack has the value None, which is no text"),
+        ({"node-role.kubernetes.io/ingress": ""}, [], "Write sealer_node_roles: [ingress]"),
+        ({}, "ingress", "sealer_node_roles: a list is wanted, and not 'ingress'"),
+        ({}, ["in gress"], "'in gress' cannot be the name of a role"),
+        ({}, ["control-plane"], "control-plane is a role that the runtime gives"),
+    ],
+)
+def test_labels_and_roles(labels: t.Any, roles: t.Any, problem: str) -> None:
+    variables: Variables = {"a": {"sealer_node_labels": labels, "sealer_node_roles": roles}}
+    found = inventory_problems({"all": ["a"]}, ["a"], variables)
+    assert len(found) == bool(problem)
+    assert problem in "".join(found)
+
+
+def test_labels_of_nodes() -> None:
+    variables: Variables = {
+        "A": {"sealer_node_labels": {"rack": 1}, "k3s_node_labels": {"rack": "own"}, "sealer_node_roles": ["ingress"]},
+        "b": {"sealer_node_labels": None, "kubeadm_node_labels": {}},
+    }
+    role = {"node-role.kubernetes.io/ingress": ""}
+    assert node_labels(["A", "b"], variables, "k3s") == {"a": {"rack": "own", **role}, "b": {}}
+    assert node_labels(["A"], variables, "kubeadm") == {"a": {"rack": "1", **role}}
+    with pytest.raises(AnsibleFilterError):
+        node_labels("A", variables)
