@@ -22,7 +22,8 @@ description:
   - Where the variables C(sealer_control_plane_group), C(sealer_worker_group) and C(sealer_registry_group) are set, they
     name the groups instead.
   - In C(hosts) of a play, and on hosts that are not in the inventory, the variables of all hosts are looked at, which
-    have to agree. Where one inventory has several clusters, say with C(-e) which one is meant.
+    have to agree. Where one inventory has several clusters, C(-e sealer_control_plane_group=...) says which one is
+    meant; the names of the other groups are then those that its control planes have.
   - A host that is a control plane is never a worker as well.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -99,9 +100,9 @@ def cluster_hosts(groups: Groups, kind: str, names: Names) -> list[str]:
     return list(dict.fromkeys([*control_planes, *workers, *(registries if kind == "all" else [])]))
 
 
-def _agreed(groups: Groups, hostvars: t.Mapping[str, t.Mapping[str, t.Any]], variable: str) -> str:
-    """The one value that hosts of the inventory have; nothing when none has any."""
-    found = sorted({str(hostvars[host].get(variable) or "") for host in groups.get("all") or ()} - {""})
+def _agreed(hosts: t.Iterable[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], variable: str) -> str:
+    """The one value that these hosts have; nothing when none has any."""
+    found = sorted({str(hostvars[host].get(variable) or "") for host in hosts if host in hostvars} - {""})
     if len(found) > 1:
         raise AnsibleFilterError(
             f"cluster_hosts: hosts of the inventory have different values of {variable}: {', '.join(found)}."
@@ -110,14 +111,17 @@ def _agreed(groups: Groups, hostvars: t.Mapping[str, t.Mapping[str, t.Any]], var
     return found[0] if found else ""
 
 
-def _name(context: Context, groups: Groups, variable: str) -> str:
-    """The group that a variable names, as seen from a host, or from a play that has none yet."""
-    value = context.resolve_or_missing(variable)
-    if isinstance(value, str):
-        return value
+def _names(context: Context, groups: Groups) -> dict[str, str]:
+    """The groups that variables name, as seen from a host, or from a play that has none yet."""
     hostvars, here = context.resolve_or_missing("hostvars"), context.resolve_or_missing("inventory_hostname")
     outside = isinstance(hostvars, t.Mapping) and here not in (groups.get("all") or ())
-    return _agreed(groups, hostvars, variable) if outside else ""
+    names: dict[str, str] = {}
+    for kind in GROUPS:
+        variable = f"sealer_{kind}_group"
+        value = context.resolve_or_missing(variable)
+        asked = groups.get(names.get("control_plane", "")) or groups.get("all") or ()
+        names[kind] = value if isinstance(value, str) else _agreed(asked, hostvars, variable) if outside else ""
+    return names
 
 
 @pass_context
@@ -129,7 +133,7 @@ def _filter(context: Context, groups: Groups, kind: str, group_name: str | None 
     meant = "worker" if kind == "schedulable" else kind
     if group_name and meant not in GROUPS:
         raise AnsibleFilterError(f"cluster_hosts: a group name does not go with kind {kind!r}")
-    names = {one: _name(context, groups, f"sealer_{one}_group") for one in GROUPS}
+    names = _names(context, groups)
     if group_name:
         names[meant] = group_name
     return cluster_hosts(groups, kind, names)

@@ -92,6 +92,28 @@ def test_groups_that_variables_of_the_inventory_name() -> None:
     assert asked("'control_plane'", groups=INVENTORY, hostvars=hostvars, sealer_control_plane_group="edge") == "e1"
 
 
+def test_several_clusters_in_one_inventory() -> None:
+    groups = {
+        "all": ["e1", "e2", "w1", "w2", "w3"],
+        "east_planes": ["e1"],
+        "east_workers": ["e2"],
+        "west_planes": ["w1"],
+        "west_workers": ["w2"],
+        "west_mirrors": ["w3"],
+    }
+    east = {"sealer_worker_group": "east_workers"}
+    west = {"sealer_worker_group": "west_workers", "sealer_registry_group": "west_mirrors"}
+    hostvars = {"e1": east, "e2": east, "w1": west, "w2": west, "w3": west}
+    for side, cluster, all_hosts in (("east", "e1 e2", "e1 e2"), ("west", "w1 w2", "w1 w2 w3")):
+        # As -e has it: every host has this one.
+        given = {"groups": groups, "hostvars": hostvars, "sealer_control_plane_group": f"{side}_planes"}
+        for here in ({}, {"inventory_hostname": "localhost"}):
+            assert asked("'cluster'", **given, **here) == cluster
+            assert asked("'all'", **given, **here) == all_hosts
+    with pytest.raises(AnsibleFilterError, match="-e sealer_worker_group=east_workers"):
+        asked("'all'", groups=groups, hostvars=hostvars)
+
+
 @pytest.mark.parametrize("question", ["'workers'", "'cluster', 'edge'"])
 def test_wrong_questions(question: str) -> None:
     with pytest.raises(AnsibleFilterError):
