@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+IMAGES = images
 PART = tests/tools/part.sh
 ENVIRONMENT = environment=$$(tests/tools/setup.sh --print) && eval "$$environment"
 
@@ -26,7 +27,7 @@ test: ## Run every test (about 35 minutes the first time, then 22)
 	@$(MAKE) -j2 --output-sync=target unit images
 	@$(MAKE) -j2 --output-sync=target sanity integration
 	@$(MAKE) faults
-	@$(MAKE) lab
+	@$(MAKE) lab IMAGES=
 
 check: ## Read the code: style, types, import directions, documentation
 	@$(ENVIRONMENT) && $(PART) check tests/tools/check.sh
@@ -44,9 +45,9 @@ integration: ## Run the integration targets of the modules
 	@$(ENVIRONMENT) && $(PART) integration tests/tools/ansible_test.sh integration
 
 images: ## Gather the parts of the base image and build it, then the images that tests need (10 minutes the first time)
-	@$(ENVIRONMENT) && tests/lab/images.sh && tests/lab/images.sh mysql three-tier
+	@$(ENVIRONMENT) && tests/lab/images.sh mysql three-tier k3s k0s
 
-lab: images ## Run whole clusters on hosts in containers
+lab: $(IMAGES) ## Run whole clusters on hosts in containers
 	@$(ENVIRONMENT) && $(PART) lab python -m pytest tests/lab -q -x
 
 bench: images ## Measure against the peers; writes docs/benchmarks.md

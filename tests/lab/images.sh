@@ -3,10 +3,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Builds the base image for kubeadm and the demo's image on top of it, both into the store of the lab and the demo; or, named
-# as arguments, the examples mysql, three-tier and kube-vip, and those for k3s and k0s, with the program that SEALER_K3S_BINARY or
-# SEALER_K0S_BINARY names, a file or a URL, or else with its double. Where such a variable is set, its images are built without
-# being named, too.
+# Builds the base image for kubeadm and the demo's image on top of it, both into the store of the lab and the demo, and then those
+# that arguments name: the examples mysql, three-tier and kube-vip, and k3s and k0s, with the program that SEALER_K3S_BINARY or
+# SEALER_K0S_BINARY names, a file or a URL, or else with its double.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -72,12 +71,8 @@ build_k3s() {
     build_mysql k3s
 }
 
-if [ $# = 0 ]; then
-    build kubernetes kubernetes:v1.35.4
-    build demo demo:1
-    [ -z "${SEALER_K3S_BINARY:-}" ] || set -- k3s
-    [ -z "${SEALER_K0S_BINARY:-}" ] || set -- "$@" k0s
-fi
+build kubernetes kubernetes:v1.35.4
+build demo demo:1
 for name in "$@"; do
     case $name in
         k3s | k0s) "build_$name" ;;

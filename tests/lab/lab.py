@@ -67,14 +67,6 @@ def playbook(name: str, *arguments: str, **environment: str) -> Run:
     return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
 
 
-def build_images(*names: str) -> None:
-    """Have images that not every run needs; what did not change is not built again."""
-    command = [str(HERE / "images.sh"), *names]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
-
-
 @dataclasses.dataclass(frozen=True)
 class Lab:
     """Hosts made by create.yml, control planes first.

@@ -14,16 +14,15 @@ import typing as t
 class Runtime:
     """What has to be known of a runtime to see that its cluster holds.
 
-    image: what site installs; images: what images.sh is asked for to have it; kubeconfig: the administrator's; etcd:
-    the files, for curl, with which a control plane asks etcd; member: a pattern of what members of etcd have after
-    their nodes' names; units: its services on any host; certs: where containerd is told of the mirror; tokens: how
-    many bootstrap tokens may be there that nobody was told; left: prints what of credentials is on a host; change:
-    variables that restart it; balancer: where a worker's kubelet goes, if not by the name that stands for all.
+    image: what site installs; kubeconfig: the administrator's; etcd: the files, for curl, with which a control plane
+    asks etcd; member: a pattern of what members of etcd have after their nodes' names; units: its services on any
+    host; certs: where containerd is told of the mirror; tokens: how many bootstrap tokens may be there that nobody was
+    told; left: prints what of credentials is on a host; change: variables that restart it; balancer: where a worker's
+    kubelet goes, if not by the name that stands for all.
     """
 
     name: str
     image: str
-    images: tuple[str, ...]
     kubeconfig: str
     etcd: str
     units: str
@@ -38,7 +37,6 @@ class Runtime:
 KUBEADM = Runtime(
     name="kubeadm",
     image="mysql:1",
-    images=("mysql",),
     kubeconfig="/etc/kubernetes/admin.conf",
     etcd=(
         "--cacert /etc/kubernetes/pki/etcd/ca.crt --cert /etc/kubernetes/pki/etcd/server.crt"
@@ -52,7 +50,6 @@ KUBEADM = Runtime(
 K3S = Runtime(
     name="k3s",
     image="mysql-k3s:1",
-    images=("k3s",),
     kubeconfig="/etc/rancher/k3s/k3s.yaml",
     etcd=(
         "--cacert /var/lib/rancher/k3s/server/tls/etcd/server-ca.crt"
@@ -75,7 +72,6 @@ K3S = Runtime(
 K0S = Runtime(
     name="k0s",
     image="mysql-k0s:1",
-    images=("k0s",),
     kubeconfig="/var/lib/k0s/pki/admin.conf",
     etcd=(
         "--cacert /var/lib/k0s/pki/etcd/ca.crt --cert /var/lib/k0s/pki/apiserver-etcd-client.crt"

@@ -23,7 +23,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
-from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Lab, Run, build_images, differences, playbook
+from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Lab, Run, differences, playbook
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
 
 IMAGE, VERSION = "k3s:v1.35.4", "v1.35.4+k3s1"
@@ -86,7 +86,6 @@ def push_images(registry: PrivateRegistry) -> None:
 
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
-    build_images("k3s")
     directory = tmp_path_factory.mktemp("theirs")
     lab = Lab("alone", subnet="10.77.98", kubeconfig="/etc/rancher/k3s/k3s.yaml")
     registry = PrivateRegistry(lab, directory)

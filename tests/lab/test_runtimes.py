@@ -22,7 +22,7 @@ from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, build_images, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, KUBEADM, Runtime
 
 ETCD = "https://127.0.0.1:2379/v3/cluster/member"
@@ -73,9 +73,7 @@ def bare(machines: Lab) -> Inventories:
 
 @pytest.fixture(scope="module", params=[KUBEADM, K3S, K0S], ids=lambda runtime: runtime.name)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
-    found: Runtime = request.param
-    build_images(*found.images)
-    return found
+    return t.cast(Runtime, request.param)
 
 
 @pytest.fixture(scope="module")
