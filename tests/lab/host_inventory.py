@@ -92,7 +92,7 @@ def main() -> None:
                 "systemctl", "list-units", "--no-legend", "--plain", "--state=active,failed"
             ).splitlines()
             if line.split()[0].endswith((".service", ".socket", ".mount", ".timer"))
-            and not line.startswith(("session-", "user@", "user-runtime", "run-user"))
+            and not line.startswith(("session-", "user@", "user-runtime", "run-user", "run-credentials"))
         ),
         "mounts": sorted(
             f"{fields[4]} {fields[fields.index('-') + 1]}"
