@@ -54,6 +54,7 @@ bench: images ## Measure against the peers; writes docs/benchmarks.md
 	@$(ENVIRONMENT) && python tests/benchmarks/site.py
 	@$(ENVIRONMENT) && python tests/benchmarks/mirror.py
 	@$(ENVIRONMENT) && python tests/benchmarks/misses.py
+	@test -z "$${SEALER_K3S_ANSIBLE:-}" || { $(ENVIRONMENT) && python tests/benchmarks/k3s_ansible.py; }
 
 docs: ## Write the reference of modules, roles and playbooks from their specs
 	@$(ENVIRONMENT) && python docs/generate.py
