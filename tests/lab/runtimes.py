@@ -80,5 +80,5 @@ K0S = Runtime(
     units="k0scontroller k0sworker",
     certs="/etc/k0s/certs.d",
     left="ls -d /run/sealer-k0s 2>/dev/null; true",
-    balancer="https://127.0.0.1:7443",
+    balancer="https://localhost:7443",
 )
