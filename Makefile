@@ -21,7 +21,7 @@ demo: ## Build a cluster image and run it on two hosts without internet (about 1
 demo-down: ## Reset the demo's hosts, then remove them
 	@$(ENVIRONMENT) && tests/demo/demo.sh down
 
-test: ## Run every test (about 35 minutes the first time, then 22)
+test: ## Run every test (about 75 minutes the first time, then an hour)
 	@tests/tools/setup.sh
 	@$(MAKE) check
 	@$(MAKE) -j2 --output-sync=target unit images
@@ -35,7 +35,7 @@ check: ## Read the code: style, types, import directions, documentation
 unit: ## Test the pure core
 	@$(ENVIRONMENT) && $(PART) unit python -m pytest tests/unit -n 2 -q
 
-faults: ## Kill builds, pulls, loads, deliveries and mirrors at random moments (3 to 6 minutes)
+faults: ## Kill builds, pulls, loads, deliveries and mirrors at random moments (4 to 9 minutes)
 	@$(ENVIRONMENT) && $(PART) faults python -m pytest tests/faults -n 2 -q -rP
 
 sanity: ## Run ansible-test sanity
