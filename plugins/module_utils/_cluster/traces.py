@@ -143,11 +143,12 @@ K0S = Traces(
     ),
     sysctls=(*_SYSCTLS, *_FORWARDING),
     units=("k0scontroller.service", "k0sworker.service"),
-    # Without a limit it tries for ten seconds to reach a containerd that does not run.
+    # Without a limit it tries for ten seconds to reach a containerd that was killed and left its socket.
     ctr=("k0s", "ctr", "--connect-timeout", "2s", "--namespace", "k8s.io"),
     reset=("k0s", "reset"),
     reset_stopped=True,
     mounts=("/var/lib/k0s/kubelet/", "/run/netns/cni-", "/run/k0s/"),
+    socket="/run/k0s/containerd.sock",
     etcd=EtcdPlace(
         sign="/var/lib/k0s/etcd/member",
         ca="/var/lib/k0s/pki/etcd/ca.crt",
