@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 import typing as t
 
 import yaml
@@ -209,3 +210,12 @@ def differences(before: dict[str, t.Any], after: dict[str, t.Any]) -> list[str]:
         told += [f"{part}: gone: {item}" for item in sorted(map(str, old_items - new_items))]
         told += [f"{part}: left: {item}" for item in sorted(map(str, new_items - old_items))]
     return told
+
+
+def wait_for(what: t.Callable[[], bool], seconds: float) -> float:
+    """How long it took; fails when it takes longer."""
+    start = time.monotonic()
+    while not what():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.2)
+    return time.monotonic() - start

@@ -16,13 +16,12 @@ import json
 import os
 import re
 import subprocess
-import time
 import typing as t
 from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, KUBEADM, Runtime
 
 ETCD = "https://127.0.0.1:2379/v3/cluster/member"
@@ -114,15 +113,6 @@ def require_bare(hosts: Lab, bare: Inventories, *names: str) -> None:
     for host in names or hosts.hosts:
         hosts.ssh(host, f"rm -rf {mysql.DATA}")
         assert differences(bare[host], hosts.inventory_of(host)) == []
-
-
-def wait_for(what: t.Callable[[], bool], seconds: float) -> float:
-    """How long it took; fails when it takes longer."""
-    start = time.monotonic()
-    while not what():
-        assert time.monotonic() - start < seconds
-        time.sleep(0.2)
-    return time.monotonic() - start
 
 
 def reached(hosts: Lab, host: str, url: str = NAME) -> bool:

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Three control planes that hold one address in turn: made, the holder lost, all reset.
+
+Runs where `tests/lab/images.sh kube-vip` has built the image.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.tests.lab.lab import STORE, Lab, Run, differences, wait_for
+
+IMAGE = "kube-vip:1"
+ADDRESS = "10.77.95.50"
+VARIABLES: dict[str, object] = {"kubeadm_balancer": "kube-vip", "kubeadm_virtual_address": ADDRESS}
+PROBE = f"curl --silent --cacert /etc/kubernetes/pki/ca.crt --max-time 1 https://{ADDRESS}:6443/readyz; true"
+
+
+def is_built() -> bool:
+    index = json.loads((STORE / "index.json").read_text())
+    names = {item.get("annotations", {}).get("org.opencontainers.image.ref.name") for item in index["manifests"]}
+    return f"docker.io/library/{IMAGE}" in names
+
+
+@pytest.fixture(scope="module")
+def hosts() -> t.Iterator[Lab]:
+    if not is_built():
+        pytest.skip("tests/lab/images.sh kube-vip builds the image that this needs")
+    made = Lab("vip", control_planes=3, workers=0, subnet="10.77.95", image=IMAGE)
+    made.destroy()
+    try:
+        made.create()
+        yield made
+    finally:
+        made.destroy()
+
+
+@pytest.fixture(scope="module")
+def bare(hosts: Lab) -> dict[str, dict[str, t.Any]]:
+    return {host: hosts.inventory_of(host) for host in hosts.hosts}
+
+
+def holders(hosts: Lab, asked: t.Iterable[str]) -> list[str]:
+    return [host for host in asked if f" {ADDRESS}/32 " in hosts.ssh(host, "ip -oneline address show")]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"kubeadm_virtual_address": ""}, "kubeadm_virtual_address is empty"),
+        ({"kubeadm_virtual_address": "10.77.95.12"}, "10.77.95.12 is the address of vip-cp2"),
+        ({"kubeadm_virtual_address": "10.77.96.50"}, "whose interface eth0 is in 10.77.95.0/24"),
+        ({"sealer_image": "kubernetes:v1.35.4"}, "the image kubernetes:v1.35.4 does not bring it"),
+    ],
+)
+def test_what_is_wrong_is_told_before_a_host_is_touched(
+    hosts: Lab, bare: dict[str, dict[str, t.Any]], wrong: dict[str, object], told: str
+) -> None:
+    run = hosts.play("site", variables={**VARIABLES, **wrong})
+    assert run.status != 0
+    assert told in run.text
+    assert {host: recap.changed for host, recap in run.hosts.items() if recap.changed} == {}
+
+
+@pytest.fixture(scope="module")
+def installed(hosts: Lab, bare: dict[str, dict[str, t.Any]]) -> Run:
+    run = hosts.play("site", variables=VARIABLES)
+    assert run.status == 0, run.text
+    return run
+
+
+def test_one_host_holds_the_address_and_it_is_in_the_certificates(hosts: Lab, installed: Run) -> None:
+    assert {host: recap.tasks for host, recap in installed.hosts.items() if recap.tasks > 25} == {}
+    assert len(holders(hosts, hosts.hosts)) == 1
+    assert [hosts.ssh(host, PROBE) for host in hosts.hosts] == ["ok"] * 3
+
+
+def test_a_second_run_changes_nothing(hosts: Lab, installed: Run) -> None:
+    run = hosts.play("site", variables=VARIABLES)
+    assert run.status == 0, run.text
+    assert run.unchanged, run.text
+
+
+def test_another_takes_the_address_of_one_that_is_lost(hosts: Lab, installed: Run) -> None:
+    lost = holders(hosts, hosts.hosts)[0]
+    left = [host for host in hosts.hosts if host != lost]
+    subprocess.run(["podman", "kill", lost], check=True, capture_output=True)
+    try:
+        wait_for(lambda: hosts.ssh(left[0], PROBE) == "ok", 10)
+        assert len(holders(hosts, left)) == 1
+    finally:
+        subprocess.run(["podman", "start", lost], check=True, capture_output=True)
+    wait_for(lambda: hosts.readiness(left[0]) == dict.fromkeys(hosts.hosts, "True"), 90)
+    assert len(holders(hosts, hosts.hosts)) == 1
+
+
+def test_reset_leaves_the_hosts_as_they_were(hosts: Lab, installed: Run, bare: dict[str, dict[str, t.Any]]) -> None:
+    run = hosts.play("reset", variables={**VARIABLES, "sealer_reset": True})
+    assert run.status == 0, run.text
+    for host in hosts.hosts:
+        assert differences(bare[host], hosts.inventory_of(host)) == []
