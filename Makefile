@@ -21,7 +21,7 @@ demo: ## Build a cluster image and run it on two hosts without internet (about 1
 demo-down: ## Reset the demo's hosts, then remove them
 	@$(ENVIRONMENT) && tests/demo/demo.sh down
 
-test: ## Run every test (about 75 minutes the first time, then an hour)
+test: ## Run every test (about 90 minutes the first time, then 75)
 	@tests/tools/setup.sh
 	@$(MAKE) check
 	@$(MAKE) -j2 --output-sync=target unit images
