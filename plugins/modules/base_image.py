@@ -23,7 +23,9 @@ description:
   - The parts lock records what each part was gathered from, in which way, and the sum it had.
     The same source with another sum is an error.
   - Everything is kept in O(cache). A download or a build that broke off goes on there.
+    Parts lists that name the same program of the same version, flags and modules share one build.
     The first build of Kubernetes takes about ten minutes on two cores and 13 GB of disk for Go's own caches.
+  - Run on the controller, it says at least every half minute what it is at, and for how long.
 author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.1.0

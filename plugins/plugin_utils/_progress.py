@@ -28,9 +28,10 @@ ENVIRONMENT_NAME = "SEALER_PROGRESS"
 # Workers are forked without a terminal, so this is read when the plugin is loaded, which is before the fork.
 ON_TERMINAL = sys.stdout.isatty()
 TERMINAL_SECONDS = 2.0
-LOG_SECONDS = 30.0
 LOG_PERCENT = 10
 POLL_SECONDS = 0.25
+# Between two lines lies at most half a minute, the wait for the next look at the file included.
+LOG_SECONDS = 30.0 - 2 * POLL_SECONDS
 
 Clock = t.Callable[[], float]
 Show = t.Callable[[str], None]
@@ -46,6 +47,7 @@ class Snapshot:
     items_done: int = 0
     items_total: int = 0
     text: str = ""
+    doing: str = ""
 
     @classmethod
     def from_line(cls, line: bytes) -> t.Optional[Snapshot]:
@@ -55,6 +57,7 @@ class Snapshot:
             return cls(
                 phase=str(raw["phase"]),
                 text=str(raw.get("text") or ""),
+                doing=str(raw.get("doing") or ""),
                 **{name: int(raw.get(name) or 0) for name in ("done", "total", "items_done", "items_total")},
             )
         except (ValueError, KeyError, TypeError, AttributeError):
@@ -76,8 +79,14 @@ def human_size(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def progress_line(prefix: str, now: Snapshot, rate: float) -> str:
-    """What people read: prefix, phase, bytes, items, rate, and what is being worked on."""
+def human_time(seconds: float) -> str:
+    """A duration for people: 1 min 30 s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def progress_line(prefix: str, now: Snapshot, rate: float, seconds: float = 0.0) -> str:
+    """What people read: prefix, phase, bytes, items, rate, and what is being worked on, for ``seconds`` so far."""
     parts = []
     if now.total:
         parts.append(f"{human_size(now.done)} of {human_size(now.total)} ({now.percent} %)")
@@ -87,13 +96,18 @@ def progress_line(prefix: str, now: Snapshot, rate: float) -> str:
         parts.append(f"{now.items_done} of {now.items_total} items")
     if rate > 0:
         parts.append(f"{human_size(rate)}/s")
-    if now.text:
+    if now.doing:
+        parts.append(f"{now.doing} for {human_time(seconds)}" if seconds >= 1 else now.doing)
+    elif now.text:
         parts.append(now.text)
     return f"{prefix} {now.phase}: {', '.join(parts) or 'started'}"
 
 
 class Announcer:
-    """Turns many snapshots into few lines: every two seconds on a terminal, every 10 % or 30 s elsewhere."""
+    """Turns many snapshots into few lines: every two seconds on a terminal, every 10 % or half minute elsewhere.
+
+    Where snapshots stay away, the last one is shown again every half minute: long work is not taken for dead.
+    """
 
     def __init__(self, show: Show, prefix: str, *, terminal: bool = ON_TERMINAL, clock: Clock = time.monotonic) -> None:
         self._show = show
@@ -101,6 +115,7 @@ class Announcer:
         self._terminal = terminal
         self._clock = clock
         self._last_time = clock()
+        self._silent_since = self._doing_since = self._last_time
         self._last = Snapshot(phase="")
         self._pending = self._last
         self._shown: t.Optional[Snapshot] = None
@@ -110,9 +125,18 @@ class Announcer:
             self.finish()
             self._last = Snapshot(phase=now.phase, done=now.done, items_done=now.items_done)
             self._last_time = self._clock()
+        if now.doing != self._pending.doing:
+            self._doing_since = self._clock()
         self._pending = now
         if self._due(now):
             self._announce(now)
+
+    def tick(self) -> None:
+        """Time goes by without a snapshot."""
+        news = self._terminal and self._pending != self._last
+        due = self._last_time + TERMINAL_SECONDS if news else self._silent_since + LOG_SECONDS
+        if self._pending.phase and self._clock() >= due:
+            self._announce(self._pending)
 
     def finish(self) -> None:
         """Show where a phase ended, if it was long enough to be shown at all."""
@@ -132,8 +156,9 @@ class Announcer:
         moment = self._clock()
         elapsed = moment - self._last_time
         rate = max(0, now.done - self._last.done) / elapsed if elapsed > 0 else 0.0
-        self._show(progress_line(self._prefix, now, rate))
+        self._show(progress_line(self._prefix, now, rate, moment - self._doing_since))
         self._last, self._last_time, self._shown = now, moment, now
+        self._silent_since = moment
 
 
 class ProgressFile:
@@ -169,6 +194,8 @@ class ProgressFile:
                 snapshot = Snapshot.from_line(line)
                 if snapshot is not None:
                     self._announcer.update(snapshot)
+            if not stopping:
+                self._announcer.tick()
         self._announcer.finish()
 
 

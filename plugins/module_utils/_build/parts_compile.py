@@ -44,6 +44,9 @@ _ENVIRONMENT = {
     "GOWORK": "off",
 }
 _GO_FLAGS = ("-trimpath", "-buildvcs=false")
+# How far the compiler's memory grows before it looks for garbage. It decides no byte of a program, so it is in no key. It saves
+# about a sixth of etcd's time; the link of kube-apiserver takes 1.8 GiB with it and 1.7 GiB without.
+_GARBAGE_PERCENT = "400"
 
 
 class Compiler:
@@ -89,7 +92,12 @@ class Compiler:
         """One program in the cache."""
         origin = self.go_origin(build, program, arch)
         package = fill(build.package, {"arch": arch, "program": program, "version": build.version})
-        environment = {**_ENVIRONMENT, "CGO_ENABLED": "1" if build.cgo else "0", "GOARCH": arch}
+        environment = {
+            "GOGC": os.environ.get("GOGC", _GARBAGE_PERCENT),
+            **_ENVIRONMENT,
+            "CGO_ENABLED": "1" if build.cgo else "0",
+            "GOARCH": arch,
+        }
         flags = " ".join(filter(None, ["-s -w", "-extldflags=-static" if build.cgo else "", build.ldflags]))
 
         def build_it(fresh: str) -> None:

@@ -88,7 +88,8 @@ def gather(request: Request, progress: Progress, check: bool) -> Result:
     downloader = Downloader(request.cache, request.mirrors, progress=progress)
     makers = Makers(request.path, request.cache, downloader)
     planner = Planner(parts, makers, lock, dest=request.dest, store=request.store, update=request.update)
-    plan = planner.plan(request.source, request.platforms)
+    with progress.doing("comparing the parts list with what is here"):
+        plan = planner.plan(request.source, request.platforms)
     files = parts_files.wanted(parts, {one.part for one in plan.left_out})
     stale = parts_files.stale(request.dest, parts, {*files, *(task.place for task in plan.programs)})
     before, after = _told(request, plan, files, stale)
@@ -146,7 +147,8 @@ class _Gathering:
         """Make one and put it into its place; None for an optional one that is not published."""
         architecture, pin = task.platform.architecture, task.pin
         try:
-            made = self._makers.make(task.spec, task.program, architecture, pin.source_sha256 if pin else "")
+            with self._progress.doing(task.doing):
+                made = self._makers.make(task.spec, task.program, architecture, pin.source_sha256 if pin else "")
         except NotPublished as error:
             if not task.part.optional:
                 raise
@@ -196,14 +198,15 @@ class _Gathering:
         return pinned
 
     def _image(self, task: ImageTask, layout: Layout, made: t.Mapping[ProgramKey, Made]) -> PinnedImage:
-        descriptor = make_image(
-            task.image,
-            task.platform.architecture,
-            layout=layout,
-            directory=self._parts.directory,
-            programs={name: made[name, task.platform].path for name in task.image.programs.values()},
-            userland=self._makers.debian.entries(task.packages) if task.packages else [],
-        )
+        with self._progress.doing(f"making the image {task.image.reference}"):
+            descriptor = make_image(
+                task.image,
+                task.platform.architecture,
+                layout=layout,
+                directory=self._parts.directory,
+                programs={name: made[name, task.platform].path for name in task.image.programs.values()},
+                userland=self._makers.debian.entries(task.packages) if task.packages else [],
+            )
         layout.tag(Reference.parse(task.image.reference), descriptor)
         self.wrote = True
         self._progress.item(task.image.reference)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import (
     Build,
     CBuild,
+    DebianBuild,
     Download,
     FileBuild,
     GoBuild,
@@ -42,7 +43,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport impo
 
 AUTO, DOWNLOAD, BUILD = "auto", "download", "build"
 PROGRAMS = "parts"
-
+_DOING: t.Dict[t.Type[t.Union[Download, Build]], str] = {
+    Download: "downloading",
+    GoBuild: "building",
+    CBuild: "building",
+    DebianBuild: "fetching the Debian package of",
+    FileBuild: "reading",
+}
 
 ProgramKey = t.Tuple[str, Platform]
 
@@ -114,6 +121,11 @@ class ProgramTask:
     def way(self) -> str:
         """How it is had."""
         return DOWNLOAD if isinstance(self.spec, Download) else BUILD
+
+    @property
+    def doing(self) -> str:
+        """What is said while it is made."""
+        return f"{_DOING[type(self.spec)]} {self.program}"
 
     @property
     def place(self) -> str:

@@ -9,6 +9,7 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -35,6 +36,10 @@ class Progress:
         """One item more is done."""
         raise NotImplementedError
 
+    def doing(self, what: str) -> t.ContextManager[None]:
+        """Long work, for instance "building kubelet", for as long as it lasts."""
+        raise NotImplementedError
+
     def done(self) -> None:
         """The work is over: nothing follows."""
         raise NotImplementedError
@@ -52,12 +57,17 @@ class NullProgress(Progress):
     def item(self, name: str) -> None:
         """Nothing."""
 
+    def doing(self, what: str) -> t.ContextManager[None]:
+        """Nothing."""
+        del what
+        return contextlib.nullcontext()
+
     def done(self) -> None:
         """Nothing."""
 
 
 class EnvProgress(Progress):
-    """Writes one JSON line at most every quarter of a second, and always one at the end.
+    """Writes one JSON line at most every quarter of a second, and always one where long work begins and at the end.
 
     Work never fails because nobody can be told: when the file cannot be written, telling ends.
     """
@@ -70,6 +80,7 @@ class EnvProgress(Progress):
         self._bytes = [0, 0]
         self._items = [0, 0]
         self._text = ""
+        self._doing: t.List[str] = []
         self._file = _open(path)
 
     def total(self, size: int, items: int) -> None:
@@ -92,12 +103,27 @@ class EnvProgress(Progress):
             self._text = name
             self._tell()
 
+    @contextlib.contextmanager
+    def doing(self, what: str) -> t.Iterator[None]:
+        """Long work for as long as it lasts; of several at once, the one that began first is told."""
+        with self._lock:
+            self._doing.append(what)
+            self._tell_now()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._doing.remove(what)
+
     def done(self) -> None:
         """The last line, and nothing after it."""
         with self._lock:
-            self._next = self._clock()
-            self._tell()
+            self._tell_now()
             self._close()
+
+    def _tell_now(self) -> None:
+        self._next = self._clock()
+        self._tell()
 
     def _tell(self) -> None:
         now = self._clock()
@@ -111,6 +137,7 @@ class EnvProgress(Progress):
             "items_done": self._items[0],
             "items_total": self._items[1],
             "text": self._text,
+            "doing": self._doing[0] if self._doing else "",
         }
         try:
             os.write(self._file, json.dumps(line).encode("ascii") + b"\n")

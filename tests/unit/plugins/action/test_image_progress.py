@@ -57,7 +57,6 @@ def tell(path: str) -> Result:
 def fixture_lines(monkeypatch: pytest.MonkeyPatch) -> t.List[str]:
     shown: t.List[str] = []
     monkeypatch.setattr(_progress, "TERMINAL_SECONDS", -1.0)
-    monkeypatch.setattr(_progress, "LOG_SECONDS", -1.0)
     monkeypatch.setattr(Display, "display", lambda _display, line: shown.append(line))
     return shown
 

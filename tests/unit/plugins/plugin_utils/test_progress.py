@@ -17,6 +17,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import (
     ProgressFile,
     Snapshot,
     human_size,
+    human_time,
     progress_line,
 )
 
@@ -50,6 +51,11 @@ def test_sizes_are_readable(count: int, text: str) -> None:
     assert human_size(count) == text
 
 
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0 s"), (59.9, "59 s"), (90, "1 min 30 s"), (3600, "60 min 0 s")])
+def test_durations_are_readable(seconds: float, text: str) -> None:
+    assert human_time(seconds) == text
+
+
 @pytest.mark.parametrize(
     ("snapshot", "rate", "line"),
     [
@@ -57,6 +63,7 @@ def test_sizes_are_readable(count: int, text: str) -> None:
         (Snapshot("pull", done=MIB, total=4 * MIB), 0, "[a] x pull: 1.0 MiB of 4.0 MiB (25 %)"),
         (Snapshot("pull", done=MIB), MIB, "[a] x pull: 1.0 MiB, 1.0 MiB/s"),
         (Snapshot("pull", items_done=1, items_total=2, text="pause"), 0, "[a] x pull: 1 of 2 items, pause"),
+        (Snapshot("gather", 0, 0, 1, 2, "pause", "building etcd"), 0, "[a] x gather: 1 of 2 items, building etcd"),
     ],
 )
 def test_a_line_says_only_what_is_known(snapshot: Snapshot, rate: float, line: str) -> None:
@@ -112,6 +119,21 @@ def test_a_phase_that_was_shown_is_shown_to_its_end() -> None:
         True, [(0, Snapshot("p", 0, 9)), (3, Snapshot("p", 5, 9)), (1, Snapshot("p", 9, 9)), (0, Snapshot("q"))]
     )
     assert [line.split(" of ")[0] for line in lines] == [" p: 5 B", " p: 9 B"]
+
+
+@pytest.mark.parametrize(("terminal", "times"), [(True, ["2 s", "32 s", "1 min 2 s"]), (False, ["27 s", "57 s"])])
+def test_long_work_is_shown_again_with_its_time(terminal: bool, times: t.List[str]) -> None:
+    clock = ManualClock()
+    lines: t.List[str] = []
+    announcer = Announcer(lines.append, "", terminal=terminal, clock=clock)
+    announcer.tick()
+    clock.now += 3
+    announcer.update(Snapshot("gather", items_done=3, items_total=38, doing="building etcd"))
+    announcer.update(Snapshot("gather", items_done=4, items_total=38, doing="building kubelet"))
+    for _second in range(65):
+        clock.now += 1
+        announcer.tick()
+    assert lines == [f" gather: 4 of 38 items, building kubelet for {time}" for time in times]
 
 
 def test_the_file_is_followed_and_removed(tmp_path: pathlib.Path) -> None:

@@ -6,18 +6,22 @@
 
 from __future__ import annotations
 
+import collections
 import pathlib
 import shutil
 import struct
 import subprocess
+import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import CBuild, GoBuild
+from ansible_collections.sealer.cluster.plugins.module_utils._build.parts import CBuild, GoBuild, read_parts
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_compile import Compiler
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build_parts.conftest import Tools
 
+ROOT = pathlib.Path(__file__).resolve().parents[5]
+BASE_IMAGES = ("images/kubernetes", "images/k3s", "images/k0s", "tests/doubles/k3s/image")
 ARCH = Platform.host().architecture
 GO_MOD = """\
 module sealer.invalid/parts/hello
@@ -66,7 +70,7 @@ def fake_go(tools: Tools, version: str = "go1.26.8") -> None:
         "cat", "dirname",
         go=f"""case $1 in
 env) echo {version};;
-build) while [ "$1" != -o ]; do shift; done; echo "$CGO_ENABLED $GOFLAGS $GOARCH $GOWORK $3" > "$2";;
+build) while [ "$1" != -o ]; do shift; done; echo "$CGO_ENABLED $GOFLAGS $GOARCH $GOWORK $GOGC $3" > "$2";;
 esac""",
     )  # fmt: skip
 
@@ -86,10 +90,18 @@ def test_the_module_with_the_longest_name_counts(compiler: Compiler, tools: Tool
     assert origin.source == "example.invalid/hello/cmd/hello of example.invalid/hello@v1.2.3 (go1.26.8)"
 
 
-def test_flags_are_given(compiler: Compiler, tools: Tools) -> None:
+@pytest.mark.parametrize(("own", "used"), [("", "400"), ("50", "50")])
+def test_flags_are_given(
+    compiler: Compiler, tools: Tools, monkeypatch: pytest.MonkeyPatch, own: str, used: str
+) -> None:
     fake_go(tools)
+    monkeypatch.delenv("GOGC", raising=False)
+    key = compiler.go_origin(BUILD, "hello", ARCH).key
+    if own:
+        monkeypatch.setenv("GOGC", own)
     made = compiler.go_make(BUILD, "hello", ARCH)
-    assert pathlib.Path(made.path).read_text() == f"0 -mod=readonly {ARCH} off example.invalid/hello/cmd/hello\n"
+    assert pathlib.Path(made.path).read_text() == f"0 -mod=readonly {ARCH} off {used} example.invalid/hello/cmd/hello\n"
+    assert compiler.go_origin(BUILD, "hello", ARCH).key == key
 
 
 def test_the_recipe_knows_all_that_decides(directory: pathlib.Path, tmp_path: pathlib.Path, tools: Tools) -> None:
@@ -111,6 +123,21 @@ def test_the_recipe_knows_all_that_decides(directory: pathlib.Path, tmp_path: pa
     (tmp_path / "tools" / "go").write_text("#!/bin/sh\necho go1.27.0\n")
     add()
     assert len(keys) == 6
+
+
+def test_a_program_is_compiled_once_for_all_base_images(tmp_path: pathlib.Path, tools: Tools) -> None:
+    fake_go(tools)
+    tools(gcc="echo 12.2.0")
+    recipes: t.Dict[t.Tuple[str, str], t.Dict[str, t.List[str]]] = collections.defaultdict(dict)
+    for name in BASE_IMAGES:
+        compiler = Compiler(str(ROOT / name), str(tmp_path))
+        builds = [(part.build, program) for part in read_parts(str(ROOT / name)).parts for program in part.programs]
+        for build, program in builds:
+            if isinstance(build, GoBuild):
+                origin = compiler.go_origin(build, program, ARCH)
+                recipes[program, origin.version].setdefault(origin.key, []).append(name)
+    assert {program: keys for program, keys in recipes.items() if len(keys) > 1} == {}
+    assert list(recipes["kubelet", "1.35.4"].values()) == [[name for name in BASE_IMAGES if name != "images/k3s"]]
 
 
 @pytest.mark.parametrize(

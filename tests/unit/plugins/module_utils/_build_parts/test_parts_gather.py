@@ -17,8 +17,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_gather
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import NullProgress
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import EnvProgress, NullProgress, Progress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.plugins.plugin_utils import _progress
+from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import Announcer, ProgressFile
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build_parts.conftest import Tools
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build_parts.release_site import (
     ReleaseSite,
@@ -69,6 +71,14 @@ env) echo go1.26.8;;
 build) while [ "$1" != -o ]; do shift; done; echo "$3" >> "$GO_LOG"; {{ printf '{ADMIN}'; echo "# $3"; }} > "$2";;
 esac"""
 
+# It ends when it has been let, and gives up after ten seconds.
+SLOW_GO = f"""[ $1 = env ] || for turn in $(seq 101); do
+    [ $turn -le 100 ] || {{ echo nobody was told of this >&2; exit 1; }}
+    [ ! -e "$LET" ] || break
+    sleep 0.1
+done
+{GO}"""
+
 
 class Bench:
     """A parts directory, a site that has its releases, and a request."""
@@ -106,8 +116,8 @@ class Bench:
             update=False,
         )
 
-    def gather(self, check: bool = False, **changes: t.Any) -> Result:
-        return gather(dataclasses.replace(self.request, **changes), NullProgress(), check)
+    def gather(self, check: bool = False, progress: t.Optional[Progress] = None, **changes: t.Any) -> Result:
+        return gather(dataclasses.replace(self.request, **changes), progress or NullProgress(), check)
 
     def twice(self, **changes: t.Any) -> Result:
         """In check mode and then for good: both have to tell the same."""
@@ -190,6 +200,53 @@ def test_everything_is_built(bench: Bench, go: pathlib.Path) -> None:
     again = bench.twice(source="build")
     assert not again.changed
     assert len(go.read_text().split()) == 4
+
+
+def test_a_slow_build_is_told_again_and_again_while_it_runs(
+    bench: Bench, tools: Tools, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let = tmp_path / "let"
+    monkeypatch.setenv("LET", str(let))
+    monkeypatch.setenv("GO_LOG", str(tmp_path / "built"))
+    monkeypatch.setattr(_progress, "LOG_SECONDS", 0.0)
+    tools("sh", "seq", "sleep", go=SLOW_GO)
+    lines: t.List[str] = []
+
+    def show(line: str) -> None:
+        lines.append(line)
+        if sum("building admin" in told for told in lines) == 2:
+            let.touch()
+
+    with ProgressFile(Announcer(show, "[here]", terminal=False), str(tmp_path)) as shown:
+        assert bench.gather(source="build", progress=EnvProgress("gather parts", shown.path)).changed
+    assert any(line.startswith("[here] gather parts: 0 of 6 items, building admin") for line in lines)
+
+
+PROGRAMS = ("admin", "node", "server", "bridge")
+IMAGES = ("example.com/server:1.0", "example.com/page:1")
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("build", [*(f"building {name}" for name in PROGRAMS), *(f"making the image {name}" for name in IMAGES)]),
+        (
+            "download",
+            [f"downloading {name}" for name in ("admin", "node", "bridge", "extra")]
+            + [f"making the image {IMAGES[1]}"],
+        ),
+    ],
+)
+def test_all_that_takes_long_is_told(
+    bench: Bench, go: pathlib.Path, tmp_path: pathlib.Path, source: str, told: list[str]
+) -> None:
+    progress = EnvProgress("gather parts", str(tmp_path / "progress"))
+    bench.gather(source=source, progress=progress, parallel=1)
+    progress.done()
+    lines = [json.loads(line) for line in (tmp_path / "progress").read_text().splitlines()]
+    doing = list(dict.fromkeys(line["doing"] for line in lines if line["doing"]))
+    assert doing == ["comparing the parts list with what is here", *told]
+    assert lines[-1]["items_done"] == lines[-1]["items_total"] == len(told)
 
 
 def test_an_image_that_is_gone_from_the_store_is_made_again(bench: Bench, go: pathlib.Path) -> None:

@@ -53,8 +53,20 @@ def test_one_line_a_quarter_of_a_second_and_one_at_the_end(tmp_path: pathlib.Pat
         "items_done": 1,
         "items_total": 4,
         "text": "layer é",
+        "doing": "",
     }
     assert len(lines(tmp_path / "p")) == 3
+
+
+def test_long_work_is_told_as_soon_as_it_begins(tmp_path: pathlib.Path) -> None:
+    progress = EnvProgress("build", str(tmp_path / "p"), Clock())
+    with progress.doing("building one"), progress.doing("building two"):
+        pass
+    with pytest.raises(OSError, match="full"), progress.doing("building three"):
+        raise OSError("full")
+    progress.done()
+    told = [line["doing"] for line in lines(tmp_path / "p")]
+    assert told == ["building one", "building one", "building three", ""]
 
 
 def test_threads_lose_nothing(tmp_path: pathlib.Path) -> None:
@@ -79,10 +91,7 @@ def test_threads_lose_nothing(tmp_path: pathlib.Path) -> None:
 def test_work_goes_on_when_nobody_can_be_told(place: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "directory").mkdir()
     progress = EnvProgress("load", str(tmp_path / place) if place else "")
-    progress.total(1, 1)
-    progress.add(1)
-    progress.item("x")
-    progress.done()
+    use_all(progress)
     assert list((tmp_path / "directory").iterdir()) == []
 
 
@@ -98,6 +107,7 @@ def test_the_environment_names_the_file(tmp_path: pathlib.Path, monkeypatch: pyt
 
 def use_all(progress: Progress) -> None:
     progress.total(1, 1)
-    progress.add(1)
+    with progress.doing("y"):
+        progress.add(1)
     progress.item("x")
     progress.done()
