@@ -4,12 +4,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Runs ansible-test (sanity|units|integration, then its arguments) on a copy of the tree: it wants to be below
-# ansible_collections, to be a git repository of its own, and leaves files behind.
+# ansible_collections, to be a git repository of its own, and leaves files behind. Without arguments, integration runs all
+# targets in shards at the same time, each on a copy of its own.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 command=$1
 shift
+if [ "$command" = integration ] && [ $# = 0 ]; then
+    exec python -m ansible_collections.sealer.cluster.tests.tools.integration_shards "$here/tests/tools/ansible_test.sh" integration
+fi
 root=$(mktemp -d "${TMPDIR:-/tmp}/ansible-test.XXXXXX")
 trap 'rm -rf "$root"' EXIT
 copy=$root/ansible_collections/sealer/cluster

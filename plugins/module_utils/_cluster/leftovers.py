@@ -53,7 +53,8 @@ def left_paths(
         for pattern in patterns:
             found += sorted(_below(path, root) for path in glob.glob(f"{root}{directory}/{pattern}"))
     found += [path for path in extra if os.path.lexists(root + path) and not _was_there(before, path)]
-    return found + _husks(before, found, root)
+    # An own directory may be an entry of another one.
+    return list(dict.fromkeys(found + _husks(before, found, root)))
 
 
 def _own(directory: str, kept: t.Optional[t.Sequence[str]], mounted: t.Collection[str], root: str) -> t.List[str]:

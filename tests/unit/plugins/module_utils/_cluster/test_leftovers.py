@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import leftovers
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import leftovers, traces
 
 
 def make(root: pathlib.Path, *paths: str) -> None:
@@ -56,6 +56,16 @@ def test_a_mount_point_is_emptied_and_stays(tmp_path: pathlib.Path) -> None:
     assert found == ["/var/lib/etcd/member"]
     leftovers.remove_path(f"{tmp_path}/var/lib/etcd/member")
     assert leftovers.left_paths({}, mounted={"/var/lib/etcd"}, root=str(tmp_path)) == []
+
+
+def test_a_directory_below_another_is_named_once(tmp_path: pathlib.Path) -> None:
+    make(tmp_path, "/var/lib/rancher/k3s/agent/kubelet.kubeconfig")
+    found = leftovers.left_paths({}, mounted=(), own=traces.K3S.own, root=str(tmp_path))
+    assert found == [
+        "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
+        "/var/lib/rancher/k3s/agent",
+        "/var/lib/rancher/k3s",
+    ]
 
 
 def test_a_file_of_others_with_our_name_stays(tmp_path: pathlib.Path) -> None:
