@@ -2,67 +2,54 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One lab and one cluster for all tests of a run; SEALER_LAB_KEEP=1 leaves the lab for a look around.
+"""One lab for all tests of a run, and the cluster that most of them look at; SEALER_LAB_KEEP=1 leaves the hosts.
 
-Files run by their names: hosts are bare in test_bare; test_cluster and test_mirror use the cluster, test_reset ends it.
-Tests without this lab come first: two clusters at once are too much for one machine.
+Two labs at once are too much for one machine, so tests that need no host of this one run before it is made.
 """
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.foreign import put_foreign
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 
-# A rule, a CNI configuration, a container and a service that are somebody else's.
-FOREIGN = """
-set -eu
-iptables -A INPUT -p tcp --dport 9 -m comment --comment foreign -j ACCEPT
-mkdir -p /etc/cni/net.d /opt/foreign/rootfs/usr
-echo '{"cniVersion": "1.0.0", "name": "foreign", "type": "loopback"}' > /etc/cni/net.d/99-foreign.conf
-for name in bin lib lib64; do ln -sfn usr/$name /opt/foreign/rootfs/$name; done
-cd /opt/foreign
-rm -f config.json
-runc spec
-python3 - <<EOF
-import json
-spec = json.load(open("config.json"))
-spec["process"].update(terminal=False, args=["/bin/sleep", "infinity"], rlimits=[])
-spec["mounts"].append({"destination": "/usr", "type": "bind", "source": "/usr", "options": ["rbind", "ro"]})
-json.dump(spec, open("config.json", "w"))
-EOF
-runc run --detach foreign < /dev/null > /dev/null 2>&1
-systemd-run --quiet --unit=foreign.service sleep infinity
-"""
+# The same hosts are looked at bare, are clusters of two runtimes, and then the cluster of the others, until its end.
+ORDER = (
+    "test_air_gap",
+    "test_wrong_input",
+    "test_pairs",
+    "test_cluster",
+    "test_mirror",
+    "test_control_planes",
+    "test_reset",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever has hosts of its own is done with them before the lab is made."""
-    items.sort(key=lambda item: "lab" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: ("lab" in getattr(item, "fixturenames", ()), _place(item.path.stem)))
+
+
+def _place(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else 0
 
 
 @pytest.fixture(scope="session")
 def lab() -> t.Iterator[Lab]:
-    made = Lab("test", workers=2, registries=2, subnet="10.77.89")
-    made.destroy()
-    made.create()
-    yield made
-    if not os.environ.get("SEALER_LAB_KEEP"):
-        made.destroy()
+    with Lab("core", control_planes=3, registries=2, subnet="10.77.89").running() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
-def before(lab: Lab) -> dict[str, dict[str, t.Any]]:
+def before(lab: Lab) -> Inventories:
     """The hosts' inventories, with things on them that are somebody else's."""
-    for host in lab.hosts:
-        lab.ssh(host, FOREIGN)
-    return {host: lab.inventory_of(host) for host in lab.hosts}
+    put_foreign(lab)
+    return lab.inventories()
 
 
 @pytest.fixture(scope="session")
-def site(lab: Lab, before: dict[str, dict[str, t.Any]]) -> Run:
+def site(lab: Lab, before: Inventories) -> Run:
     run = lab.play("site")
     assert run.status == 0, run.text
     return run

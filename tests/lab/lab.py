@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,6 +18,7 @@ import time
 import typing as t
 
 import yaml
+from ansible_collections.sealer.cluster.tests.lab.air_gap import AirGap
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")
@@ -25,6 +28,11 @@ RECAP = re.compile(
     r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)\s+skipped=(\d+)", re.MULTILINE
 )
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# A machine lets all its hosts together watch so many files only, and four nodes come close to that.
+MANY_HOSTS = 4
+FEW_WATCHES = "systemctl --quiet mask --now systemd-logind.service dbus.socket dbus.service"
+
+Inventories = dict[str, dict[str, t.Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +122,20 @@ class Lab:
     def destroy(self) -> None:
         self._make("destroy")
 
+    @contextlib.contextmanager
+    def running(self) -> t.Iterator[Lab]:
+        """Hosts made anew, and removed at the end; SEALER_LAB_KEEP=1 leaves them for a look around."""
+        self.destroy()
+        try:
+            self.create()
+            if len(self.hosts) >= MANY_HOSTS:
+                for host in self.hosts:
+                    self.ssh(host, FEW_WATCHES)
+            yield self
+        finally:
+            if not os.environ.get("SEALER_LAB_KEEP"):
+                self.destroy()
+
     @property
     def directory(self) -> pathlib.Path:
         return CACHE / "lab" / self.name
@@ -175,6 +197,18 @@ class Lab:
         program = (HERE / "host_inventory.py").read_text()
         return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=program)))
 
+    def inventories(self, *names: str) -> Inventories:
+        """What is on all hosts, or on these."""
+        asked = names or tuple(self.hosts)
+        with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+            return dict(zip(asked, pool.map(self.inventory_of, asked), strict=True))
+
+    def changes_since(self, before: Inventories, *names: str) -> dict[str, list[str]]:
+        """What all hosts, or these, have now that they had not, and the other way round; only hosts with a change."""
+        found = self.inventories(*names)
+        told = {host: differences(before[host], after) for host, after in found.items()}
+        return {host: lines for host, lines in told.items() if lines}
+
     @property
     def kubectl_command(self) -> str:
         """How kubectl is run on a control plane."""
@@ -193,11 +227,10 @@ class Lab:
             if told["type"] == "Ready"
         }
 
-    def packets_left(self) -> int:
-        """How many packets were seen on their way out of the lab's network."""
-        command = ["nft", "--json", "list", "counters", "table", "inet", f"sealer_lab_{self.name}"]
-        listed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        return sum(int(entry["counter"]["packets"]) for entry in listed["nftables"] if "counter" in entry)
+    @property
+    def air_gap(self) -> AirGap:
+        """What counts and drops the packets that try to leave this lab's network."""
+        return AirGap(f"sealer_lab_{self.name}", self.hosts, self.directory / "resolver.log")
 
 
 def differences(before: dict[str, t.Any], after: dict[str, t.Any]) -> list[str]:

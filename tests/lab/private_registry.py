@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import secrets
 import subprocess
+import typing as t
 
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab
 from ansible_collections.sealer.cluster.tests.unit.real_registry import PROGRAM
@@ -70,8 +72,17 @@ class PrivateRegistry:
     def _container(self) -> str:
         return f"{self.lab.name}-private"
 
-    def create(self) -> None:
-        """Make it and start it."""
+    @contextlib.contextmanager
+    def running(self) -> t.Iterator[PrivateRegistry]:
+        """Made anew, and removed at the end."""
+        self._remove()
+        try:
+            self._create()
+            yield self
+        finally:
+            self._remove()
+
+    def _create(self) -> None:
         (self.directory / "config.yml").write_text(_CONFIG % _PORT)
         (self.directory / "htpasswd").write_text(_HTPASSWD)
         self._make_certificates()
@@ -94,7 +105,7 @@ class PrivateRegistry:
         """Let its host go from the network."""
         run("podman", "stop", "--time=1", self._container)
 
-    def destroy(self) -> None:
+    def _remove(self) -> None:
         run("podman", "rm", "--force", "--ignore", "--volumes", "--time=1", self._container)
 
     def push(self, name: str) -> Pushed:

@@ -13,25 +13,27 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import re
 import subprocess
 import typing as t
 from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences, wait_for
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
+    API_SERVER,
+    PUBLISHERS,
+    containers,
+    control_planes,
+    etcd,
+    image_names,
+    members,
+    reached,
+    started,
+    worker,
+)
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, KUBEADM, Runtime
 
-ETCD = "https://127.0.0.1:2379/v3/cluster/member"
-# A machine lets all its hosts together watch so many files only, and four nodes come close to that.
-FEW_WATCHES = "systemctl --quiet mask --now systemd-logind.service dbus.socket dbus.service"
-PROBE = "curl --silent --insecure --max-time 2 --output /dev/null --write-out '%{http_code}'"
-# k3s says nothing to those that it does not know.
-ANSWERS = ("200", "401")
-NAME = "https://apiserver.cluster.local:6443"
-PUBLISHERS = {"registry.k8s.io", "docker.io", "ghcr.io", "quay.io"}
 TOKENS = "get secrets --namespace kube-system --field-selector type=bootstrap.kubernetes.io/token"
 LABELS: dict[str, object] = {
     "sealer_node_labels": {"example.com/rack": "r1"},
@@ -47,27 +49,17 @@ OTHER_LABELS: dict[str, object] = {
 }
 ROLE = "node-role.kubernetes.io/ingress"
 
-Inventories = dict[str, dict[str, t.Any]]
-
 
 @pytest.fixture(scope="module")
 def machines() -> t.Iterator[Lab]:
     """The hosts, for all runtimes one after the other."""
-    made = Lab("planes", control_planes=3, subnet="10.77.93")
-    made.destroy()
-    try:
-        made.create()
-        for host in made.hosts:
-            made.ssh(host, FEW_WATCHES)
+    with Lab("planes", control_planes=3, subnet="10.77.93").running() as made:
         yield made
-    finally:
-        if not os.environ.get("SEALER_LAB_KEEP"):
-            made.destroy()
 
 
 @pytest.fixture(scope="module")
 def bare(machines: Lab) -> Inventories:
-    return {host: machines.inventory_of(host) for host in machines.hosts}
+    return machines.inventories()
 
 
 @pytest.fixture(scope="module", params=[KUBEADM, K3S, K0S], ids=lambda runtime: runtime.name)
@@ -100,52 +92,11 @@ def pair_site(pair: Lab) -> Run:
     return run
 
 
-def planes(hosts: Lab) -> list[str]:
-    return [host for host in hosts.hosts if "-cp" in host]
-
-
-def worker(hosts: Lab) -> str:
-    return f"{hosts.name}-w1"
-
-
 def require_bare(hosts: Lab, bare: Inventories, *names: str) -> None:
     """Hosts are as they were; the data of a database is its owner's and was left to them."""
     for host in names or hosts.hosts:
         hosts.ssh(host, f"rm -rf {mysql.DATA}")
-        assert differences(bare[host], hosts.inventory_of(host)) == []
-
-
-def reached(hosts: Lab, host: str, url: str = NAME) -> bool:
-    """Whether this host reaches an API server, by the name that stands for all or by a balancer."""
-    return hosts.ssh(host, f"{PROBE} {url}/readyz; true") in ANSWERS
-
-
-def etcd(runtime: Runtime, hosts: Lab, asked: str, action: str, **given: object) -> t.Any:
-    """What etcd on a control plane says about its members."""
-    command = f"curl --silent --show-error --fail {runtime.etcd} --data @- {ETCD}/{action}"
-    return json.loads(hosts.ssh(asked, command, given=json.dumps(given)))
-
-
-def members(runtime: Runtime, hosts: Lab, asked: str) -> set[str]:
-    """The nodes that have a member of etcd."""
-    found = etcd(runtime, hosts, asked, "list")["members"]
-    return {re.sub(f"{runtime.member}$", "", item.get("name", "")) for item in found if not item.get("isLearner")}
-
-
-def started(runtime: Runtime, hosts: Lab) -> dict[str, str]:
-    """When the services and the containers were started."""
-    units = {
-        host: hosts.ssh(host, f"systemctl show --property=Id,ActiveEnterTimestamp {runtime.units} sealer-mirror")
-        for host in hosts.hosts
-    }
-    return {**units, **containers(hosts)}
-
-
-def containers(hosts: Lab) -> dict[str, str]:
-    pods = hosts.kubectl("get pods --all-namespaces")["items"]
-    return {
-        pod["metadata"]["name"]: str([told["state"] for told in pod["status"]["containerStatuses"]]) for pod in pods
-    }
+    assert hosts.changes_since(bare, *names) == {}
 
 
 def labels_of(hosts: Lab) -> dict[str, dict[str, str]]:
@@ -154,9 +105,9 @@ def labels_of(hosts: Lab) -> dict[str, dict[str, str]]:
 
 def test_all_are_ready_and_know_of_each_other(runtime: Runtime, hosts: Lab, site: Run) -> None:
     assert {host: site.hosts[host].tasks for host in hosts.hosts if site.hosts[host].tasks > 25} == {}
-    for host in planes(hosts):
+    for host in control_planes(hosts):
         assert hosts.readiness(host) == dict.fromkeys(hosts.hosts, "True")
-        assert members(runtime, hosts, host) == set(planes(hosts))
+        assert members(runtime, hosts, host) == set(control_planes(hosts))
         state = json.loads(hosts.ssh(host, "cat /etc/sealer/cluster.json"))
         assert state["runtime"]["name"] == runtime.name
         assert {member["name"]: member["role"] for member in state["members"]} == {
@@ -192,15 +143,10 @@ def test_the_database_answers_through_its_service(hosts: Lab, site: Run) -> None
 
 
 def test_images_came_through_the_mirror_under_their_names(runtime: Runtime, hosts: Lab, site: Run) -> None:
-    assert hosts.packets_left() == 0
+    assert hosts.air_gap.attempts() == {}
     for host in hosts.hosts:
         assert hosts.ssh(host, f"find {runtime.certs} -type f").split() == [f"{runtime.certs}/_default/hosts.toml"]
-    names = {
-        container["image"]
-        for pod in hosts.kubectl("get pods --all-namespaces")["items"]
-        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
-    }
-    assert {name.split("/")[0] for name in names} <= PUBLISHERS
+    assert {name.split("/")[0] for name in image_names(hosts)} <= PUBLISHERS
 
 
 def test_no_credentials_are_left_or_told(runtime: Runtime, hosts: Lab, site: Run) -> None:
@@ -223,8 +169,8 @@ def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, hosts: Lab,
 def test_the_first_control_plane_is_lost_and_comes_back(
     runtime: Runtime, hosts: Lab, bare: Inventories, site: Run
 ) -> None:
-    first, second, third = planes(hosts)
-    ways = [url for url in (NAME, runtime.balancer) if url]
+    first, second, third = control_planes(hosts)
+    ways = [url for url in (API_SERVER, runtime.balancer) if url]
     for url in ways:
         wait_for(partial(reached, hosts, worker(hosts), url), 60)
     subprocess.run(["podman", "kill", first], check=True, capture_output=True)
@@ -244,11 +190,11 @@ def test_the_first_control_plane_is_lost_and_comes_back(
     finally:
         subprocess.run(["podman", "start", first], check=True, capture_output=True)
     wait_for(lambda: hosts.readiness(second) == dict.fromkeys(hosts.hosts, "True"), 90)
-    wait_for(lambda: members(runtime, hosts, second) == set(planes(hosts)), 10)
+    wait_for(lambda: members(runtime, hosts, second) == set(control_planes(hosts)), 10)
 
 
 def test_one_control_plane_is_reset_and_joins_again(runtime: Runtime, hosts: Lab, bare: Inventories, site: Run) -> None:
-    first, second, third = planes(hosts)
+    first, second, third = control_planes(hosts)
     run = hosts.play("reset", f"--limit={third}", variables={"sealer_reset": True})
     assert run.status == 0, run.text
     require_bare(hosts, bare, third)
@@ -259,9 +205,9 @@ def test_one_control_plane_is_reset_and_joins_again(runtime: Runtime, hosts: Lab
     run = hosts.play("site", f"--limit={third},localhost")
     assert run.status == 0, run.text
     assert set(run.hosts) <= {third, "localhost"}
-    assert members(runtime, hosts, first) == set(planes(hosts))
+    assert members(runtime, hosts, first) == set(control_planes(hosts))
     wait_for(lambda: hosts.readiness(first) == dict.fromkeys(hosts.hosts, "True"), 60)
-    assert hosts.packets_left() == 0
+    assert hosts.air_gap.attempts() == {}
 
 
 def test_reset_leaves_the_hosts_as_they_were(hosts: Lab, bare: Inventories, site: Run) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Pods from a private registry, through the mirrors of a cluster on two hosts: no node knows registry or login."""
+"""Pods from a private registry, through the mirrors on two hosts of a cluster: no node knows registry or login."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import started
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry, Pushed
-
-KUBECTL = "KUBECONFIG=/etc/kubernetes/admin.conf kubectl --cache-dir /tmp/kubectl"
+from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 
 def run_pod(lab: Lab, name: str, image: str, host: str) -> str:
@@ -25,16 +25,10 @@ def run_pod(lab: Lab, name: str, image: str, host: str) -> str:
         "metadata": {"name": name},
         "spec": {"nodeName": host, "containers": [container], "terminationGracePeriodSeconds": 0},
     }
-    lab.ssh(lab.control_plane, f"{KUBECTL} apply --filename -", given=json.dumps(pod))
-    ready = f"{KUBECTL} wait --for=condition=Ready --timeout=60s pod/{name}"
-    lab.ssh(lab.control_plane, f"{ready} || {{ {KUBECTL} describe pod/{name}; exit 1; }}")
-    return lab.ssh(lab.control_plane, f"{KUBECTL} logs {name}")
-
-
-def processes(lab: Lab) -> dict[str, str]:
-    """The main processes of the hosts' services, and when those were started."""
-    show = "systemctl show --property=Id,MainPID,ActiveEnterTimestampMonotonic containerd kubelet sealer-mirror"
-    return {host: lab.ssh(host, show) for host in lab.hosts}
+    lab.ssh(lab.control_plane, f"{lab.kubectl_command} apply --filename -", given=json.dumps(pod))
+    ready = f"{lab.kubectl_command} wait --for=condition=Ready --timeout=60s pod/{name}"
+    lab.ssh(lab.control_plane, f"{ready} || {{ {lab.kubectl_command} describe pod/{name}; exit 1; }}")
+    return lab.ssh(lab.control_plane, f"{lab.kubectl_command} logs {name}")
 
 
 class Mirrored(t.NamedTuple):
@@ -49,9 +43,7 @@ class Mirrored(t.NamedTuple):
 
 @pytest.fixture(scope="module")
 def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirrored]:
-    registry = PrivateRegistry(lab, tmp_path_factory.mktemp("private"))
-    try:
-        registry.create()
+    with PrivateRegistry(lab, tmp_path_factory.mktemp("private")).running() as registry:
         image = registry.push("team/app:1")
         upstream = {
             "name": registry.name,
@@ -65,17 +57,15 @@ def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t
             "sealer_registry_pull_through": "configured",
             "sealer_registry_upstreams": [upstream],
         }
-        before = processes(lab)
+        before = started(KUBEADM, lab)
         yield Mirrored(registry, variables, image, before, lab.play("site", variables=variables))
-    finally:
-        registry.destroy()
 
 
 def test_an_upstream_changes_registry_hosts_alone_and_restarts_nothing(lab: Lab, mirrored: Mirrored) -> None:
     assert mirrored.run.status == 0, mirrored.run.text
     changed = [host for host, recap in mirrored.run.hosts.items() if recap.changed]
     assert changed == list(lab.hosts)[: lab.registries], mirrored.run.text
-    assert processes(lab) == mirrored.before
+    assert started(KUBEADM, lab) == mirrored.before
 
 
 def test_a_second_run_with_upstreams_changes_nothing(lab: Lab, mirrored: Mirrored) -> None:
@@ -85,7 +75,7 @@ def test_a_second_run_with_upstreams_changes_nothing(lab: Lab, mirrored: Mirrore
 
 
 def test_a_pod_runs_from_a_private_image_under_its_own_name(lab: Lab, mirrored: Mirrored) -> None:
-    first, _second = list(lab.hosts)[1:]
+    first, _second = list(lab.hosts)[-2:]
     assert run_pod(lab, "first", mirrored.image.tagged, first) == "here\n"
 
 
@@ -101,7 +91,7 @@ def test_no_node_knows_the_login(lab: Lab, mirrored: Mirrored) -> None:
 
 def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mirrored) -> None:
     """By the digest of all its platforms."""
-    _first, second = list(lab.hosts)[1:]
+    _first, second = list(lab.hosts)[-2:]
     mirrored.registry.stop()
     try:
         assert run_pod(lab, "second", mirrored.image.pinned, second) == "here\n"
@@ -111,7 +101,7 @@ def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mi
 
 def test_pulls_go_on_while_a_registry_host_is_gone(lab: Lab, mirrored: Mirrored) -> None:
     """The one that every node asks first; of two images one was pulled before, one is new."""
-    first, second = list(lab.hosts)[1:]
+    first, second = list(lab.hosts)[-2:]
     image = mirrored.registry.push("team/app:2").tagged
     lab.ssh(lab.control_plane, "systemctl stop sealer-mirror")
     try:
@@ -123,4 +113,4 @@ def test_pulls_go_on_while_a_registry_host_is_gone(lab: Lab, mirrored: Mirrored)
 
 
 def test_no_packet_left_the_network_for_it(lab: Lab, mirrored: Mirrored) -> None:
-    assert lab.packets_left() == 0
+    assert lab.air_gap.attempts() == {}

@@ -14,7 +14,7 @@ import subprocess
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
 
 LOGIN = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -36,7 +36,7 @@ class External:
     lab: Lab
     registry: PrivateRegistry
     variables: pathlib.Path
-    before: dict[str, dict[str, t.Any]]
+    before: Inventories
 
     def play(self, name: str, *arguments: str, **variables: object) -> Run:
         return self.lab.play(name, f"--extra-vars=@{self.variables}", *arguments, variables=variables)
@@ -54,11 +54,7 @@ def external(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[External]:
     lab = Lab("ext", subnet="10.77.97")
     directory = tmp_path_factory.mktemp("external")
     registry = PrivateRegistry(lab, directory)
-    registry.destroy()
-    lab.destroy()
-    try:
-        lab.create()
-        registry.create()
+    with lab.running(), registry.running():
         described = {
             "destination": f"{registry.url.partition('://')[2]}/site",
             "username": USER,
@@ -67,10 +63,7 @@ def external(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[External]:
         }
         variables = directory / "variables.json"
         variables.write_text(json.dumps({"sealer_registry_external": described}))
-        yield External(lab, registry, variables, {host: lab.inventory_of(host) for host in lab.hosts})
-    finally:
-        registry.destroy()
-        lab.destroy()
+        yield External(lab, registry, variables, lab.inventories())
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +78,7 @@ def test_check_mode_on_bare_hosts_changes_nothing(external: External) -> None:
     assert run.status == 0, run.text
     assert all(run.hosts[host].changed > 0 for host in external.lab.hosts)
     assert PASSWORD not in run.text and LOGIN not in run.text
-    for host in external.lab.hosts:
-        assert differences(external.before[host], external.lab.inventory_of(host)) == []
+    assert external.lab.changes_since(external.before) == {}
     assert "PUT" not in external.log()
 
 
@@ -118,7 +110,7 @@ def test_programs_and_images_came_from_the_registry_alone(external: External, in
         ]
         assert any("/v2/site/docker.io/library/demo/blobs/" in line for line in asked)
         assert any("/v2/site/registry.k8s.io/" in line for line in asked)
-    assert external.lab.packets_left() == 0
+    assert external.lab.air_gap.attempts() == {}
 
 
 def test_the_password_is_for_root_alone(external: External, installed: Run) -> None:
@@ -158,5 +150,4 @@ def test_a_registry_that_does_not_answer_is_told_before_anything_is_done(externa
 def test_reset_leaves_the_hosts_as_they_were(external: External, installed: Run) -> None:
     run = external.play("reset", sealer_reset=True)
     assert run.status == 0, run.text
-    for host in external.lab.hosts:
-        assert differences(external.before[host], external.lab.inventory_of(host)) == []
+    assert external.lab.changes_since(external.before) == {}

@@ -6,10 +6,8 @@
 
 from __future__ import annotations
 
-import json
-import typing as t
-
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 
 
 def test_reset_asks_to_be_confirmed(lab: Lab, site: Run) -> None:
@@ -18,14 +16,11 @@ def test_reset_asks_to_be_confirmed(lab: Lab, site: Run) -> None:
     assert "sealer_reset" in run.text
 
 
-def test_reset_leaves_the_hosts_as_they_were(lab: Lab, site: Run, before: dict[str, dict[str, t.Any]]) -> None:
+def test_reset_leaves_the_hosts_as_they_were(lab: Lab, site: Run, before: Inventories) -> None:
     run = lab.play("reset", variables={"sealer_reset": True})
     assert run.status == 0, run.text
-    for host in lab.hosts:
-        assert differences(before[host], lab.inventory_of(host)) == []
-        assert "foreign" in lab.ssh(host, "iptables-save")
-        assert lab.ssh(host, "systemctl is-active foreign.service").strip() == "active"
-        assert json.loads(lab.ssh(host, "runc state foreign"))["status"] == "running"
+    assert lab.changes_since(before) == {}
+    require_foreign(lab)
 
 
 def test_a_second_reset_changes_nothing(lab: Lab, site: Run) -> None:

@@ -4,17 +4,16 @@
 
 """Three control planes that hold one address in turn: made, the holder lost, all reset.
 
-Runs where `tests/lab/images.sh kube-vip` has built the image.
+`tests/lab/images.sh kube-vip` builds the image.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import STORE, Lab, Run, differences, wait_for
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
 
 IMAGE = "kube-vip:1"
 ADDRESS = "10.77.95.50"
@@ -22,28 +21,15 @@ VARIABLES: dict[str, object] = {"kubeadm_balancer": "kube-vip", "kubeadm_virtual
 PROBE = f"curl --silent --cacert /etc/kubernetes/pki/ca.crt --max-time 1 https://{ADDRESS}:6443/readyz; true"
 
 
-def is_built() -> bool:
-    index = json.loads((STORE / "index.json").read_text())
-    names = {item.get("annotations", {}).get("org.opencontainers.image.ref.name") for item in index["manifests"]}
-    return f"docker.io/library/{IMAGE}" in names
-
-
 @pytest.fixture(scope="module")
 def hosts() -> t.Iterator[Lab]:
-    if not is_built():
-        pytest.skip("tests/lab/images.sh kube-vip builds the image that this needs")
-    made = Lab("vip", control_planes=3, workers=0, subnet="10.77.95", image=IMAGE)
-    made.destroy()
-    try:
-        made.create()
+    with Lab("vip", control_planes=3, workers=0, subnet="10.77.95", image=IMAGE).running() as made:
         yield made
-    finally:
-        made.destroy()
 
 
 @pytest.fixture(scope="module")
-def bare(hosts: Lab) -> dict[str, dict[str, t.Any]]:
-    return {host: hosts.inventory_of(host) for host in hosts.hosts}
+def bare(hosts: Lab) -> Inventories:
+    return hosts.inventories()
 
 
 def holders(hosts: Lab, asked: t.Iterable[str]) -> list[str]:
@@ -60,7 +46,7 @@ def holders(hosts: Lab, asked: t.Iterable[str]) -> list[str]:
     ],
 )
 def test_what_is_wrong_is_told_before_a_host_is_touched(
-    hosts: Lab, bare: dict[str, dict[str, t.Any]], wrong: dict[str, object], told: str
+    hosts: Lab, bare: Inventories, wrong: dict[str, object], told: str
 ) -> None:
     run = hosts.play("site", variables={**VARIABLES, **wrong})
     assert run.status != 0
@@ -69,7 +55,7 @@ def test_what_is_wrong_is_told_before_a_host_is_touched(
 
 
 @pytest.fixture(scope="module")
-def installed(hosts: Lab, bare: dict[str, dict[str, t.Any]]) -> Run:
+def installed(hosts: Lab, bare: Inventories) -> Run:
     run = hosts.play("site", variables=VARIABLES)
     assert run.status == 0, run.text
     return run
@@ -100,8 +86,7 @@ def test_another_takes_the_address_of_one_that_is_lost(hosts: Lab, installed: Ru
     assert len(holders(hosts, hosts.hosts)) == 1
 
 
-def test_reset_leaves_the_hosts_as_they_were(hosts: Lab, installed: Run, bare: dict[str, dict[str, t.Any]]) -> None:
+def test_reset_leaves_the_hosts_as_they_were(hosts: Lab, installed: Run, bare: Inventories) -> None:
     run = hosts.play("reset", variables={**VARIABLES, "sealer_reset": True})
     assert run.status == 0, run.text
-    for host in hosts.hosts:
-        assert differences(bare[host], hosts.inventory_of(host)) == []
+    assert hosts.changes_since(bare) == {}

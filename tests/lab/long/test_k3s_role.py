@@ -23,7 +23,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
-from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Lab, Run, differences, playbook
+from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Inventories, Lab, Run, playbook
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
 
 IMAGE, VERSION = "k3s:v1.35.4", "v1.35.4+k3s1"
@@ -39,7 +39,7 @@ class Theirs:
     lab: Lab
     inventory: pathlib.Path
     variables: pathlib.Path
-    before: dict[str, dict[str, t.Any]]
+    before: Inventories
 
     def play(self, name: str, *arguments: str) -> Run:
         given = [f"--extra-vars=@{HERE}/cluster.yml", f"--extra-vars=@{self.variables}"]
@@ -89,11 +89,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
     directory = tmp_path_factory.mktemp("theirs")
     lab = Lab("alone", subnet="10.77.98", kubeconfig="/etc/rancher/k3s/k3s.yaml")
     registry = PrivateRegistry(lab, directory)
-    registry.destroy()
-    lab.destroy()
-    try:
-        lab.create()
-        registry.create()
+    with lab.running(), registry.running():
         push_images(registry)
         programs = directory / "programs.tar"
         pack_programs(programs)
@@ -109,11 +105,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
         }
         (directory / "hosts.json").write_text(json.dumps(inventory_of(lab)))
         (directory / "variables.json").write_text(json.dumps(variables))
-        before = {host: lab.inventory_of(host) for host in lab.hosts}
-        yield Theirs(lab, directory / "hosts.json", directory / "variables.json", before)
-    finally:
-        registry.destroy()
-        lab.destroy()
+        yield Theirs(lab, directory / "hosts.json", directory / "variables.json", lab.inventories())
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +126,7 @@ def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -
         assert lab.ssh(host, f"ls -d {OURS} 2>/dev/null || true") == ""
         assert "sealer-mirror" not in lab.ssh(host, "systemctl list-unit-files --no-pager")
     assert names >= {f"docker.io/{one}" for one in SYSTEM_IMAGES}
-    assert lab.packets_left() == 0
+    assert lab.air_gap.attempts() == {}
     assert PASSWORD not in made.text
 
 
@@ -176,5 +168,4 @@ def test_without_a_version_it_is_told_what_to_set(theirs: Theirs, made: Run) -> 
 def test_reset_leaves_the_hosts_as_they_were(theirs: Theirs, made: Run) -> None:
     run = theirs.play("k3s_role_reset.yml")
     assert run.status == 0, run.text
-    for host, before in theirs.before.items():
-        assert differences(before, theirs.lab.inventory_of(host)) == []
+    assert theirs.lab.changes_since(theirs.before) == {}

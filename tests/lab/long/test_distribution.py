@@ -18,7 +18,7 @@ import typing as t
 import urllib.request
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from ansible_collections.sealer.cluster.tests.unit.real_registry import PROGRAM
 
@@ -35,12 +35,12 @@ class Registry:
 
     lab: Lab
     directory: pathlib.Path
-    before: dict[str, dict[str, t.Any]]
+    before: Inventories
     variables: dict[str, object]
 
     @property
     def hosts(self) -> list[str]:
-        return list(self.lab.hosts)[:2]
+        return list(self.lab.hosts)
 
     @property
     def ca(self) -> pathlib.Path:
@@ -89,6 +89,12 @@ class Registry:
 
 
 @pytest.fixture(scope="module")
+def lab() -> t.Iterator[Lab]:
+    with Lab("dist", subnet="10.77.92").running() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def storage(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[S3Server]:
     server = S3Server(f"{lab.subnet}.1", tmp_path_factory.mktemp("s3"))
     try:
@@ -115,7 +121,7 @@ def registry(lab: Lab, storage: S3Server, tmp_path_factory: pytest.TempPathFacto
         "distribution_s3_secret_key": SECRET_KEY,
         "distribution_s3_ca_certificate": storage.certificate,
     }
-    before = {host: lab.inventory_of(host) for host in list(lab.hosts)[:2]}
+    before = lab.inventories()
     return Registry(lab, directory, before, variables)
 
 
@@ -242,8 +248,8 @@ def test_it_goes_and_leaves_images_unless_told(registry: Registry, running: Run)
     only_second = f"{{{{ inventory_hostname == '{second}' }}}}"
     run = registry.play(distribution_state="absent", distribution_remove_data=only_second)
     assert run.status == 0, run.text
-    left = {host: differences(registry.before[host], registry.lab.inventory_of(host)) for host in registry.hosts}
-    assert left[second] == []
-    assert left[first] and all("/var/lib/sealer" in line for line in left[first]), left[first]
+    left = registry.lab.changes_since(registry.before)
+    assert set(left) == {first}
+    assert all("/var/lib/sealer" in line for line in left[first]), left[first]
     registry.lab.ssh(first, "rm -r /var/lib/sealer")
-    assert differences(registry.before[first], registry.lab.inventory_of(first)) == []
+    assert registry.lab.changes_since(registry.before) == {}

@@ -2,27 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A cluster on three hosts without internet: seen before and after it is made."""
+"""A cluster of kubeadm on hosts without internet: seen before and after it is made."""
 
 from __future__ import annotations
 
 import json
 import re
-import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, differences
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import PUBLISHERS, image_names, started
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 
-def test_check_mode_on_a_bare_host_changes_nothing(lab: Lab, before: dict[str, dict[str, t.Any]]) -> None:
+def test_check_mode_on_a_bare_host_changes_nothing(lab: Lab, before: Inventories) -> None:
     run = lab.play("site", "--check", "--diff")
     assert run.status == 0, run.text
     assert all(run.hosts[host].changed > 0 for host in lab.hosts)
     assert "/etc/containerd/config.toml" in run.text
-    for host in lab.hosts:
-        assert differences(before[host], lab.inventory_of(host)) == []
+    assert lab.changes_since(before) == {}
 
 
 def test_site_needs_few_tasks(lab: Lab, site: Run) -> None:
@@ -30,9 +30,7 @@ def test_site_needs_few_tasks(lab: Lab, site: Run) -> None:
 
 
 def test_nodes_are_ready(lab: Lab, site: Run) -> None:
-    nodes = lab.kubectl("get nodes")["items"]
-    states = [(node["metadata"]["name"], told) for node in nodes for told in node["status"]["conditions"]]
-    assert {name for name, told in states if told["type"] == "Ready" and told["status"] == "True"} == set(lab.hosts)
+    assert lab.readiness() == dict.fromkeys(lab.hosts, "True")
 
 
 def test_the_application_answers_from_every_host(lab: Lab, site: Run) -> None:
@@ -53,31 +51,21 @@ def test_containerd_is_told_of_the_mirror_in_one_file(lab: Lab, site: Run) -> No
 
 
 def test_no_name_of_a_container_image_was_rewritten(lab: Lab, site: Run) -> None:
-    names = {
-        container["image"]
-        for pod in lab.kubectl("get pods --all-namespaces")["items"]
-        for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
-    }
-    assert {name.split("/")[0] for name in names} <= {"registry.k8s.io", "docker.io", "ghcr.io", "quay.io"}
+    assert {name.split("/")[0] for name in image_names(lab)} <= PUBLISHERS
     pulled = set(lab.ssh(lab.control_plane, "ctr --namespace k8s.io images list --quiet").split())
     assert not [name for name in pulled if lab.subnet in name]
 
 
 def test_no_packet_left_the_network(lab: Lab, site: Run) -> None:
-    assert lab.packets_left() == 0
-
-
-def started(lab: Lab, host: str) -> str:
-    """When the services of a host were started."""
-    return lab.ssh(host, "systemctl show --property=Id,ActiveEnterTimestamp containerd kubelet sealer-mirror")
+    assert lab.air_gap.attempts() == {}
 
 
 def test_a_second_run_changes_and_restarts_nothing(lab: Lab, site: Run) -> None:
-    first = {host: started(lab, host) for host in lab.hosts}
+    first = started(KUBEADM, lab)
     run = lab.play("site")
     assert run.status == 0, run.text
     assert run.unchanged, run.text
-    assert {host: started(lab, host) for host in lab.hosts} == first
+    assert started(KUBEADM, lab) == first
 
 
 def test_check_mode_on_an_installed_host_sees_nothing_to_do(lab: Lab, site: Run) -> None:

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, sealer.cluster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A control plane and a worker of k3s, then of k0s, on hosts that were bare before and are so again afterwards.
+
+Both are their doubles, unless SEALER_K3S_BINARY and SEALER_K0S_BINARY name the real ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+import pytest
+from ansible_collections.sealer.cluster.tests.lab import mysql
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import PUBLISHERS, image_names, started, worker
+from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, Runtime
+
+
+@pytest.fixture(scope="module", params=[K3S, K0S], ids=lambda runtime: runtime.name)
+def runtime(request: pytest.FixtureRequest) -> Runtime:
+    return t.cast(Runtime, request.param)
+
+
+@pytest.fixture(scope="module")
+def pair(lab: Lab, before: Inventories, runtime: Runtime) -> Lab:
+    hosts = dataclasses.replace(lab, image=runtime.image, kubeconfig=runtime.kubeconfig)
+    return hosts.only(hosts.control_plane, worker(hosts))
+
+
+@pytest.fixture(scope="module")
+def pair_site(pair: Lab) -> Run:
+    run = pair.play("site")
+    assert run.status == 0, run.text
+    return run
+
+
+def test_nodes_are_ready_and_the_database_answers_through_its_service(pair: Lab, pair_site: Run) -> None:
+    assert {host: recap.tasks for host, recap in pair_site.hosts.items() if recap.tasks > 25} == {}
+    assert pair.readiness() == dict.fromkeys(pair.hosts, "True")
+    assert mysql.client(pair, worker(pair), "SELECT 6 * 7") == "42"
+
+
+def test_images_came_through_the_mirror_under_their_names(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
+    assert pair.air_gap.attempts() == {}
+    for host in pair.hosts:
+        assert pair.ssh(host, f"find {runtime.certs} -type f").split() == [f"{runtime.certs}/_default/hosts.toml"]
+    assert {name.split("/")[0] for name in image_names(pair)} <= PUBLISHERS
+
+
+def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
+    before = started(runtime, pair)
+    run = pair.play("site")
+    assert run.status == 0, run.text
+    assert run.unchanged, run.text
+    assert started(runtime, pair) == before
+
+
+def test_reset_leaves_the_hosts_as_they_were(pair: Lab, pair_site: Run, before: Inventories) -> None:
+    """The data of a database is its owner's and was left to them."""
+    run = pair.play("reset", variables={"sealer_reset": True})
+    assert run.status == 0, run.text
+    for host in pair.hosts:
+        pair.ssh(host, f"rm -rf {mysql.DATA}")
+    assert pair.changes_since(before) == {}
+    require_foreign(pair)
