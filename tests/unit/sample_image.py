@@ -102,7 +102,7 @@ def put_lock(layout: Layout, platform: str, indexes: t.Sequence[Descriptor]) -> 
     empty = layout.put_bytes(b"{}")
     layers = [
         {"mediaType": media.LOCK_V1, "digest": str(layout.put_bytes(lock)), "size": len(lock)},
-        *({"mediaType": each.media_type, "digest": str(each.digest), "size": each.size} for each in indexes),
+        *({"mediaType": media.UPSTREAM_INDEX_V1, "digest": str(each.digest), "size": each.size} for each in indexes),
     ]
     raw = canonical_json(
         {

@@ -25,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     LOCK_V1,
     OCI_CONFIG,
     OCI_MANIFEST,
+    UPSTREAM_INDEX_V1,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Platform, canonical_json
 
@@ -52,7 +53,7 @@ def rootfs(
 
 def lock(pool: Pool, content: Lock, documents: t.Iterable[Descriptor]) -> Descriptor:
     """The lock manifest; `documents` are the indexes that names stand for, byte for byte."""
-    layers = {one.digest: Descriptor(one.media_type, one.digest, one.size) for one in documents}
+    layers = {one.digest: Descriptor(UPSTREAM_INDEX_V1, one.digest, one.size) for one in documents}
     text = canonical_json(json.loads(content.dump()))
     return _manifest(
         pool,

@@ -26,6 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     INDEX_TYPES,
     KIND_CLUSTER_IMAGE,
     KIND_CONTAINER_IMAGE,
+    UPSTREAM_INDEX_V1,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
@@ -167,6 +168,5 @@ def _documents(layout: Layout, lock: Descriptor) -> t.List[Descriptor]:
     manifest = layout.read_document(lock)
     if not isinstance(manifest, Manifest):
         raise OciError(f"lock {lock.digest} is not a manifest", where=layout.path)
-    return [
-        item for item in manifest.layers[1:] if item.media_type in INDEX_TYPES and layout.has(item.digest, item.size)
-    ]
+    layers = [item for item in manifest.layers[1:] if item.media_type == UPSTREAM_INDEX_V1]
+    return [layout.read_document(item.digest).descriptor() for item in layers if layout.has(item.digest, item.size)]

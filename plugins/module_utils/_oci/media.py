@@ -18,6 +18,8 @@ LAYER_TAR = "application/vnd.oci.image.layer.v1.tar"
 LAYER_TAR_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 LAYER_TAR_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 LOCK_V1 = "application/vnd.io.sealer.lock.v1+json"
+# An upstream's index as a layer of a lock. With an index's own type, oras would push it as a manifest, not as a blob.
+UPSTREAM_INDEX_V1 = "application/vnd.io.sealer.upstream-index.v1+json"
 EMPTY = "application/vnd.oci.empty.v1+json"
 EMPTY_CONTENT = b"{}"
 

@@ -20,6 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.report impor
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import DOCUMENT_TYPES, UPSTREAM_INDEX_V1
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import (
@@ -96,6 +97,15 @@ def test_a_build_is_told_before_and_done_once(site: Site) -> None:
     assert again[1].diff["before"] == again[1].diff["after"] == done.diff["after"]
     assert site.store.verify() == []
     assert site.registry.asked == []
+
+
+def test_no_layer_is_of_a_type_that_tools_push_as_a_document(site: Site) -> None:
+    """Else oras takes an upstream's index in the lock for a manifest of its own, and a registry misses the blob."""
+    site.build(site.context("shop", SHOP))
+    manifests = [site.store.read_document(one) for one in site.store.read_document(image(site).digest).children]
+    layers = [layer.media_type for one in manifests if isinstance(one, Manifest) for layer in one.layers]
+    assert UPSTREAM_INDEX_V1 in layers
+    assert not DOCUMENT_TYPES & set(layers)
 
 
 def needed(site: Site, built: ClusterImage) -> int:
