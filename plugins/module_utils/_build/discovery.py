@@ -16,6 +16,12 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build import imagelist
+from ansible_collections.sealer.cluster.plugins.module_utils._build.charts import (
+    ARCHIVES,
+    TEMPLATES,
+    Charts,
+    is_packed_chart,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._build.imagelist import Found, parse_list, parse_name
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 
@@ -33,7 +39,6 @@ if t.TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STRICT_PLACES = ("manifests/", "application/apps/")
-_TEMPLATES = (".tmpl", ".tpl", ".j2", ".gotmpl")
 _GROUPS = frozenset(("", "apps", "batch", "extensions"))
 _WORKLOAD = ("spec", "template", "spec")
 _POD_SPECS: t.Dict[str, t.Tuple[str, ...]] = {
@@ -63,35 +68,46 @@ class Findings:
     warnings: t.List[str] = field(default_factory=list)
 
 
-def is_interesting(path: str) -> bool:
+def is_interesting(path: str, charts: Charts) -> bool:
     """Whether a file of the rootfs is read at all."""
     name = posixpath.basename(path)
-    return name == imagelist.NAME or name.endswith(SUFFIXES + _TEMPLATES) or _in_chart(path)
+    return name == imagelist.NAME or name.endswith(SUFFIXES + TEMPLATES + ARCHIVES) and not charts.hides(path)
 
 
 def scan(path: str, content: bytes, ignored: t.Collection[str] = ()) -> Findings:
     """Images in one file of the rootfs. `ignored` holds names, as they stand, that are passed over."""
     findings = Findings()
     name = posixpath.basename(path)
-    strict = path.startswith(STRICT_PLACES)
-    if name.endswith(_TEMPLATES) or _in_chart(path):
-        if strict or name.endswith(_TEMPLATES):
-            findings.warnings.append(
-                f"{path}: a template, not searched for container images: list them in an imageList"
-            )
-        return findings
-    text = _decode(path, content, strict, findings)
-    if text is None:
-        return findings
-    if name == imagelist.NAME:
-        findings.found = parse_list(text, path, ignored)
+    if name.endswith(TEMPLATES):
+        findings.warnings.append(_not_searched(path, "a template"))
+    elif name.endswith(ARCHIVES):
+        findings.warnings.extend([_not_searched(path, "a packed Helm chart")] if is_packed_chart(content) else [])
     else:
-        _Scan(path, ignored, findings).run(text, strict)
+        _scan_text(path, content, ignored, findings)
     return findings
 
 
-def _in_chart(path: str) -> bool:
-    return posixpath.basename(path) == "Chart.yaml" or "/templates/" in f"/{path}" and path.endswith(SUFFIXES)
+def warn_of_charts(charts: Charts) -> t.List[str]:
+    """A warning for each chart, not for each of its templates."""
+    return [_not_searched(root or ".", "a Helm chart") for root in charts.outermost]
+
+
+def _not_searched(path: str, kind: str) -> str:
+    return (
+        f"{path}: {kind}, not searched for container images, as their names are known only when it is rendered: "
+        f"list them in a file {imagelist.NAME} or in the option images"
+    )
+
+
+def _scan_text(path: str, content: bytes, ignored: t.Collection[str], findings: Findings) -> None:
+    strict = path.startswith(STRICT_PLACES)
+    text = _decode(path, content, strict, findings)
+    if text is None:
+        return
+    if posixpath.basename(path) == imagelist.NAME:
+        findings.found = parse_list(text, path, ignored)
+    else:
+        _Scan(path, ignored, findings).run(text, strict)
 
 
 def _decode(path: str, content: bytes, strict: bool, findings: Findings) -> t.Optional[str]:

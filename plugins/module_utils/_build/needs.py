@@ -14,8 +14,14 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.base import Base
+from ansible_collections.sealer.cluster.plugins.module_utils._build.charts import Charts
 from ansible_collections.sealer.cluster.plugins.module_utils._build.context import FILE
-from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import SIZE_LIMIT, is_interesting, scan
+from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import (
+    SIZE_LIMIT,
+    is_interesting,
+    scan,
+    warn_of_charts,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._build.imagelist import Found, parse_list, parse_name
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import LockedImage
@@ -57,11 +63,12 @@ class Search:
 
     def needs(self, tree: Tree, base: Base, platform: Platform) -> Needs:
         """Everything that one platform needs."""
-        result = Needs()
+        charts = Charts(tree.entries)
+        result = Needs(warnings=warn_of_charts(charts))
         found = list(self._named)
         for path in sorted(tree.entries):
             entry = tree.entries[path]
-            if entry.kind == FILE and entry.source and is_interesting(path):
+            if entry.kind == FILE and entry.source and is_interesting(path, charts):
                 findings = scan(path, _content(entry.source), self._ignored_texts)
                 found.extend(findings.found)
                 result.warnings.extend(findings.warnings)

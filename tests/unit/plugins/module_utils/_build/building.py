@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pathlib
 import signal
+import tarfile
 import typing as t
 from unittest import mock
 
@@ -33,6 +35,15 @@ def write(root: pathlib.Path, files: t.Mapping[str, str]) -> pathlib.Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     return root
+
+
+def packed(*names: str) -> bytes:
+    """An archive as helm makes it, of files that are empty."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+    return raw.getvalue()
 
 
 def killed_before_replacing(name: str, action: t.Callable[[], object]) -> None:

@@ -7,10 +7,18 @@
 from __future__ import annotations
 
 import pathlib
+import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._build.charts import Charts
 from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import is_interesting, scan
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import (
+    AMD64,
+    ARM64,
+    Site,
+    packed,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +38,7 @@ def test_documents(path: pathlib.Path) -> None:
     findings = scan(path.stem, path.with_suffix(".in").read_bytes())
     assert [f"{one.why} -> {one.reference}" for one in findings.found] == path.read_text().splitlines()
     assert findings.warnings == []
-    assert is_interesting(f"somewhere/{path.stem}")
+    assert is_interesting(f"somewhere/{path.stem}", Charts([]))
 
 
 @pytest.mark.parametrize("name", ["'{{ .Values.image }}'", "Upper/Case", "a:b:c", "'$(IMAGE)'"])
@@ -51,7 +59,7 @@ def test_a_container_without_image_is_told() -> None:
     ("path", "content", "warning"),
     [
         ("manifests/p.yaml.tmpl", POD, "manifests/p.yaml.tmpl: a template, not searched"),
-        ("application/apps/a/templates/p.yaml", POD, "application/apps/a/templates/p.yaml: a template"),
+        ("etc/p.j2", POD, "etc/p.j2: a template, not searched"),
         (
             "manifests/p.yaml",
             "a: {{ x }}\nb: [",
@@ -103,6 +111,69 @@ def test_recursive_anchors_end() -> None:
 def test_deep_nests_end() -> None:
     with pytest.raises(BuildError, match="deep"):
         scan("manifests/a.yaml", b"[" * 100000)
+
+
+CHART = {"Chart.yaml": "name: db\n", "values.yaml": "image: example.com/db\n", "templates/db.yaml": "a: {{ x }}\n"}
+
+
+@pytest.fixture
+def warned(tmp_path: pathlib.Path) -> t.Callable[..., list[str]]:
+    """Warnings of a build for two platforms, of these files with these instructions; without reason and advice."""
+
+    def build(files: t.Mapping[str, str | bytes], *instructions: str) -> list[str]:
+        site = Site(tmp_path)
+        context = site.context("context", {"Kubefile": "\n".join(["FROM scratch", *instructions, ""])})
+        for name, content in files.items():
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            (context / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        warnings = site.build(context, platforms=[AMD64, ARM64]).warnings
+        assert all(text.endswith(": list them in a file imageList or in the option images") for text in warnings)
+        return [text.partition(", as their names are known only when it is rendered")[0] for text in warnings]
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("instruction", "place"),
+    [
+        ("COPY chart charts/db/", "charts/db"),
+        ("COPY chart manifests/", "manifests"),
+        ("COPY chart/ /", "."),
+        ('APP db chart\nAPPCMDS db ["helm install db ."]', "application/apps/db"),
+    ],
+)
+def test_a_chart_is_told_once_wherever_it_is_put(
+    warned: t.Callable[..., list[str]], instruction: str, place: str
+) -> None:
+    files: dict[str, str | bytes] = {f"chart/{name}": content for name, content in CHART.items()}
+    files |= {f"chart/charts/sub/{name}": content for name, content in CHART.items()}
+    files |= {"chart/templates/_helpers.tpl": "", "chart/charts/other.tgz": packed("other/Chart.yaml")}
+    assert warned(files, instruction) == [f"{place}: a Helm chart, not searched for container images"]
+
+
+def test_packed_charts_and_templates_are_told_each(warned: t.Callable[..., list[str]]) -> None:
+    files = {
+        "a/db-1.tgz": packed("db/Chart.yaml"),
+        "a/cni.tgz": packed("bridge"),
+        "a/p.yaml.j2": "",
+        "b/chart.tar.gz": packed("x/Chart.yaml"),
+    }
+    assert warned(files, "COPY a share/", "APP b b", 'APPCMDS b ["true"]') == [
+        "application/apps/b/chart.tar.gz: a packed Helm chart, not searched for container images",
+        "share/db-1.tgz: a packed Helm chart, not searched for container images",
+        "share/p.yaml.j2: a template, not searched for container images",
+    ]
+
+
+def test_what_lies_beside_a_chart_is_searched() -> None:
+    """So are its files that are no templates, a list of its images, and a directory templates that is no chart's."""
+    charts = Charts(["a/chart/Chart.yaml"])
+    searched = ["a/p.yaml", "a/charts/templates/p.yaml", "a/chart/crds/p.yaml", "a/chart/imageList", "templates/p.yaml"]
+    assert [path for path in searched if not is_interesting(path, charts)] == []
+    assert not is_interesting("a/chart/templates/deep/p.yaml", charts)
+    assert [str(one.reference) for one in scan("templates/p.yaml", (POD % "quay.io/a/b:1").encode()).found] == [
+        "quay.io/a/b:1"
+    ]
 
 
 @given(st.text(st.sampled_from("apiVersion: v1\nkindPod-[]{}&*<>#'\"|!%\t image"), max_size=200))
