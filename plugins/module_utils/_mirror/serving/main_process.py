@@ -55,6 +55,14 @@ else:
                         os.kill(pid, signal.SIGTERM)
                 self._former = []
 
+        def spawn_worker(self) -> t.Any:
+            """Make a worker. Signals wait until it takes them, as this process' handlers would lose them."""
+            signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+            try:
+                return super().spawn_worker()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, self.SIGNALS)
+
         def handle_hup(self) -> None:
             """Reload."""
             systemd.sd_notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}", self.log)

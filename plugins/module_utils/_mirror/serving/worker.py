@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import time
 import traceback
 import typing as t
@@ -35,6 +36,11 @@ else:
         """Gunicorn gives sockets, settings and signals; ``app`` is server.Server."""
 
         _loop: t.Optional[Loop] = None
+
+        def init_signals(self) -> None:
+            """Take signals, also those that came before, see main_process.Main.spawn_worker."""
+            super().init_signals()
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
         def run(self) -> None:
             """Serve until told to end."""

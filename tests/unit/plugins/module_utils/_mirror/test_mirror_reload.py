@@ -18,6 +18,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 import typing as t
 import zipfile
 
@@ -149,6 +150,18 @@ if "SEALER_MIRROR_FORMER_WORKERS" in os.environ and not mark.exists():
     os.kill(os.getpid(), signal.SIGHUP)
 """
 
+# a worker begins when it may
+HELD = """
+import pathlib, time
+from gunicorn.workers.base import Worker
+begin = Worker.init_process
+def held(self):
+    while not pathlib.Path({mark!r}).exists():
+        time.sleep(0.01)
+    begin(self)
+Worker.init_process = held
+"""
+
 
 def newer(program: pathlib.Path, first: str = TELL) -> bytes:
     """The same program, with something that it does first: other bytes, and every module at another place."""
@@ -177,12 +190,11 @@ def test_a_new_certificate_and_a_new_program_while_clients_pull(
     replacement.write_bytes(newer(service.program))
     replacement.replace(service.program)
     service.reload()
-    for _turn in range(LIMIT * 10):
-        if not before & service.children():
-            break
+    end = time.monotonic() + LIMIT
+    while before & service.children():
+        assert time.monotonic() < end, f"workers of before live on: {service.running.log}"
         for puller in pullers:
             puller.more(1)
-    assert not before & service.children(), "workers of before live on"
     for puller in pullers:
         puller.more(3)
         puller.end()
@@ -224,6 +236,18 @@ def test_a_pull_that_lasts_survives_a_reload(service: Service) -> None:
     assert service.serial()
     assert hashlib.sha256(begun + answer.read()).hexdigest() == layer.hex
     connection.close()
+
+
+def test_a_worker_that_is_told_to_end_before_it_takes_signals_ends(service: Service, tmp_path: pathlib.Path) -> None:
+    mark, replacement, former = tmp_path / "go on", tmp_path / "new.pyz", service.children()
+    replacement.write_bytes(newer(service.program, HELD.format(mark=str(mark))))
+    replacement.replace(service.program)
+    service.reload()
+    assert service.running.wait_for(re.compile("Reloading.*Booting.*Booting", re.DOTALL))
+    pid = min(service.children() - former)
+    os.kill(pid, signal.SIGTERM)
+    mark.touch()
+    assert service.running.wait_for(re.compile(rf"Worker exiting \(pid: {pid}\)"))
 
 
 def test_a_reload_while_it_reloads(service: Service, tmp_path: pathlib.Path) -> None:

@@ -197,28 +197,32 @@ def test_a_circle_with_an_upstream_finds_it(make: Make, registry: FakeRegistry) 
     pull(one, registry)
 
 
-def test_peers_that_know_different_peers_do_not_wait_for_each_other(make: Make, registry: FakeRegistry) -> None:
+def test_peers_that_know_different_peers_do_not_wait_for_each_other(
+    make: Make, registry: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
     """As while a new list of peers is rolled out: each takes another one for the owner."""
     one, other = make("one"), make("other")
+    names = {one: "http://10.0.0.1:1", other: "http://10.0.0.2:1"}
     for mirror, peer in ((one, other), (other, one)):
-        url = next(
-            f"http://10.0.0.{number}:1"
-            for number in range(1, 250)
-            if all(
-                order_of_peers(Reference.parse(f"{NAME}/team/app@{digest}"), [peer.url, f"http://10.0.0.{number}:1"])[0]
-                == peer.url
-                for digest in digests(registry)[:2]
-            )
-        )
         mirror.start(
             pull_through="configured",
             upstreams=[upstream(registry.url)],
             peers=[neighbour(peer)],
-            self_url=url,
+            self_url=names[mirror],
         )
-    for digest in digests(registry)[:2]:
-        got = one.get(f"/v2/team/app/blobs/{digest}", ns=NAME)
-        assert got.body == registry.repositories["team/app"].blobs[digest]
+
+    def each_takes_the_other_for_the_owner(blob: Reference) -> bool:
+        pairs = ((one, other), (other, one))
+        return all(order_of_peers(blob, [names[mirror], peer.url])[0] == peer.url for mirror, peer in pairs)
+
+    # of any two ports this is true for a quarter of all blobs
+    added = [registry.add_blob("team/app", bytes([number])) for number in range(256)]
+    blobs = [Reference.parse(f"{NAME}/team/app@{digest}") for digest in added]
+    blob = next(filter(each_takes_the_other_for_the_owner, blobs))
+    got = one.get(f"/v2/team/app/blobs/{blob.digest}", ns=NAME)
+    assert got.body == registry.repositories["team/app"].blobs[str(blob.digest)]
+    assert f"{blob} was asked for in a circle: one, other" in caplog.messages
+    assert fetched(registry) == [str(blob.digest)]
 
 
 def test_a_stale_tag_is_stale_all_the_way_down(make: Make, registry: FakeRegistry) -> None:
