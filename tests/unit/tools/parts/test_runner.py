@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pathlib
 import signal
 import subprocess
@@ -146,11 +148,17 @@ def test_an_interrupted_run_ends_its_parts(tmp_path: pathlib.Path) -> None:
         run = "trap 'echo cleaned > {tmp_path}/cleaned; exit 1' INT; echo ready; until false; do sleep 0.05; done"
         Runner(pathlib.Path("{tmp_path}"), shown=True).run([Part("lab", "test", "", run)])
         """)
-    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout as printed:
-        while printed.readline().strip() != "ready":
-            assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        with process.stdout as printed:
+            while printed.readline().strip() != "ready":
+                assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert (tmp_path / "cleaned").read_text() == "cleaned\n"
