@@ -10,7 +10,8 @@ import json
 import re
 import typing as t
 
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab
+from ansible_collections.sealer.cluster.tests.lab.canaries import LASTING_TOKEN, Watch
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import Runtime
 
 # Where container images are published that a cluster image names.
@@ -68,3 +69,14 @@ def image_names(lab: Lab) -> set[str]:
         for pod in lab.kubectl("get pods --all-namespaces")["items"]
         for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
     }
+
+
+def require_secrets_kept(runtime: Runtime, run: Run, watch: Watch) -> None:
+    """Each kind of secret that a cluster's making needs was seen, and is only where it belongs.
+
+    A token that nobody was told may last, and ends by itself.
+    """
+    made = watch.secrets()
+    assert {secret.kind for secret in made} - {LASTING_TOKEN} == runtime.kinds
+    assert len({secret for secret in made if secret.kind == LASTING_TOKEN}) <= runtime.tokens
+    assert watch.findings(made, run.text) == []

@@ -12,13 +12,16 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Watch, watching
 from ansible_collections.sealer.cluster.tests.lab.foreign import put_foreign
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 # The same hosts are looked at bare, are clusters of two runtimes, and then the cluster of the others, until its end.
 ORDER = (
     "test_air_gap",
     "test_wrong_input",
+    "test_secrets",
     "test_pairs",
     "test_cluster",
     "test_mirror",
@@ -49,7 +52,13 @@ def before(lab: Lab) -> Inventories:
 
 
 @pytest.fixture(scope="session")
-def site(lab: Lab, before: Inventories) -> Run:
-    run = lab.play("site")
+def watched_site(lab: Lab, before: Inventories) -> tuple[Run, Watch]:
+    with watching(lab, KUBEADM.secrets, KUBEADM.places) as watch:
+        run = lab.play("site", *LOUD)
     assert run.status == 0, run.text
-    return run
+    return run, watch
+
+
+@pytest.fixture(scope="session")
+def site(watched_site: tuple[Run, Watch]) -> Run:
+    return watched_site[0]

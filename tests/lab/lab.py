@@ -172,21 +172,30 @@ class Lab:
     def play(
         self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str
     ) -> Run:
-        """Run a playbook of the collection on this lab's hosts with its image."""
-        given = {"sealer_image": self.image, "sealer_store": str(STORE), **(variables or {})}
+        """Run a playbook of the collection on this lab's hosts with its image.
+
+        Variables go into a file that only root can read, because a command line is there for all to see.
+        """
+        given = self.directory / "variables.json"
+        given.touch(mode=0o600)
+        given.write_text(json.dumps({"sealer_image": self.image, "sealer_store": str(STORE), **(variables or {})}))
         return playbook(
             f"sealer.cluster.{name}",
             f"--inventory={self.inventory}",
             f"--extra-vars=@{HERE}/cluster.yml",
-            f"--extra-vars={json.dumps(given)}",
+            f"--extra-vars=@{given}",
             *arguments,
             **environment,
         )
 
+    def ssh_command(self, host: str, command: str) -> list[str]:
+        """What runs a shell command on a host."""
+        options = ["-i", f"{self.directory}/id_ed25519", "-o", f"UserKnownHostsFile={self.directory}/known_hosts"]
+        return ["ssh", *options, "-o", "BatchMode=yes", f"root@{self.hosts[host]}", command]
+
     def ssh(self, host: str, command: str, *, given: str = "", check: bool = True) -> str:
         """What a shell command on a host prints."""
-        options = ["-i", f"{self.directory}/id_ed25519", "-o", f"UserKnownHostsFile={self.directory}/known_hosts"]
-        whole = ["ssh", *options, "-o", "BatchMode=yes", f"root@{self.hosts[host]}", command]
+        whole = self.ssh_command(host, command)
         done = subprocess.run(whole, input=given, capture_output=True, text=True, check=False, timeout=120)
         if check and done.returncode:
             raise RuntimeError(f"{host}: {command}: {done.returncode}: {done.stdout}{done.stderr}")

@@ -9,6 +9,17 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.k0s import kubeconfig_in
+from ansible_collections.sealer.cluster.tests.lab.canaries import (
+    CERTIFICATE_KEY,
+    JOIN_TOKEN,
+    LASTING_TOKEN,
+    PRIVATE_KEY,
+    Place,
+    Source,
+)
+from ansible_collections.sealer.cluster.tests.lab.secret_options import MADE, OPTIONS
+
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
@@ -17,8 +28,8 @@ class Runtime:
     image: what site installs; kubeconfig: the administrator's; etcd: the files, for curl, with which a control plane
     asks etcd; member: a pattern of what members of etcd have after their nodes' names; units: its services on any
     host; certs: where containerd is told of the mirror; tokens: how many bootstrap tokens may be there that nobody was
-    told; left: prints what of credentials is on a host; change: variables that restart it; balancer: where a worker's
-    kubelet goes, if not by the name that stands for all.
+    told; secrets: where those that it makes are read; places: where those may be that it makes or is given; change:
+    variables that restart it; balancer: where a worker's kubelet goes, if not by the name that stands for all.
     """
 
     name: str
@@ -27,13 +38,36 @@ class Runtime:
     etcd: str
     units: str
     certs: str
-    left: str
+    secrets: tuple[Source, ...]
+    places: tuple[Place, ...]
     member: str = ""
     tokens: int = 0
     change: t.Mapping[str, object] = dataclasses.field(default_factory=dict)
     balancer: str = ""
 
+    @property
+    def kinds(self) -> set[str]:
+        """What of secrets it makes for a cluster of several control planes."""
+        return {source.kind for source in self.secrets}
 
+
+# The first line of a key has a header that nothing else has; that of a kubeconfig's is the same for all.
+_KEY = r"PRIVATE KEY-----\n(\S+)"
+_KUBECONFIG_KEY = r"client-key-data: \S{200}(\S{64})"
+_MADE = frozenset({JOIN_TOKEN, LASTING_TOKEN, CERTIFICATE_KEY, PRIVATE_KEY})
+_GIVEN = frozenset(set(OPTIONS.values()) - MADE)
+_ETCD = "etcd keeps Secrets as they are"
+_NODE_PASSWORD = "password of a k3s node"
+_KEPT = "keys and tokens of the runtime, which it makes itself"
+_KUBEADM_FILES = ("/root/.ansible/tmp/*/sealer-kubeadm-*.yaml", "/tmp/sealer-kubeadm-*.yaml")
+_KUBELET_KEYS = ("/var/lib/kubelet/pki/*.key", "/var/lib/kubelet/pki/*.pem")
+# What the roles write, whatever the runtime.
+COMMON = (
+    Place("/etc/containerd/certs.d/.*", _GIVEN, "containerd logs in at the mirror"),
+    Place("/etc/sealer/mirror(/.*|.json)", _GIVEN, "logins of the mirror", service=True),
+    Place("/var/lib/kubelet/.*", _MADE, "the kubelet's keys"),
+    Place("/etc/sealer/pki/.*", _GIVEN, "keys of the mirror and of its authority", service=True),
+)
 KUBEADM = Runtime(
     name="kubeadm",
     image="mysql:1",
@@ -44,7 +78,17 @@ KUBEADM = Runtime(
     ),
     units="containerd kubelet",
     certs="/etc/containerd/certs.d",
-    left="grep -rlsI certificateKey /root /tmp /etc/kubernetes /var/lib/sealer; true",
+    secrets=(
+        Source(JOIN_TOKEN, _KUBEADM_FILES, r'"tlsBootstrapToken": "\w+\.(\w+)"'),
+        Source(CERTIFICATE_KEY, _KUBEADM_FILES, r'"certificateKey": "([^"]+)"'),
+        Source(PRIVATE_KEY, ("/etc/kubernetes/pki/*.key", "/etc/kubernetes/pki/etcd/*.key", *_KUBELET_KEYS), _KEY),
+        Source(PRIVATE_KEY, ("/etc/kubernetes/*.conf",), _KUBECONFIG_KEY),
+    ),
+    places=(
+        *COMMON,
+        Place(r"/etc/kubernetes/(.*\.conf|pki/.*\.key)", _MADE, _KEPT),
+        Place("/var/lib/etcd/.*", _MADE, _ETCD),
+    ),
     tokens=1,
 )
 K3S = Runtime(
@@ -58,13 +102,23 @@ K3S = Runtime(
     ),
     units="k3s k3s-agent",
     certs="/var/lib/rancher/k3s/agent/etc/containerd/certs.d",
-    left=(
-        "cd /etc/rancher/k3s; find . /var/lib/rancher/k3s/server -maxdepth 1 -type f -name '*token' -perm /077;"
-        " secret=$(cat join-token /var/lib/rancher/k3s/server/token 2>/dev/null | head -n 1 | sed 's/.*://');"
-        ' [ -n "$secret" ] || echo no token was found;'
-        " for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ /etc/sealer/cluster.json config.yaml; do"
-        ' case $(tr -d "\\0" 2>/dev/null <$file) in *"$secret"*) echo $file;; esac; done;'
-        " ls -d /run/sealer-k3s 2>/dev/null; true"
+    secrets=(
+        Source(JOIN_TOKEN, ("/etc/rancher/k3s/join-token", "/run/sealer-k3s/token"), r"::\w+[.:](\S+)"),
+        Source(JOIN_TOKEN, ("/var/lib/rancher/k3s/server/*token",), r"::\w+[.:](\S+)"),
+        Source(_NODE_PASSWORD, ("/etc/rancher/node/password",), r"(\S+)"),
+        Source(PRIVATE_KEY, ("/var/lib/rancher/k3s/*/*.key", "/var/lib/rancher/k3s/server/tls/*.key"), _KEY),
+        Source(PRIVATE_KEY, ("/var/lib/rancher/k3s/server/tls/etcd/*.key",), _KEY),
+        Source(PRIVATE_KEY, ("/etc/rancher/k3s/k3s.yaml",), _KUBECONFIG_KEY),
+    ),
+    places=(
+        *COMMON,
+        Place("/etc/rancher/k3s/registries.yaml", _GIVEN, "containerd logs in at the mirror"),
+        Place(
+            "/etc/rancher/k3s/(config.yaml|config.yaml.d/20-sealer-datastore.yaml)", _GIVEN, "the datastore's address"
+        ),
+        Place("/etc/rancher/k3s/(join-token|k3s.yaml)", _MADE, _KEPT),
+        Place("/etc/rancher/node/password", frozenset({_NODE_PASSWORD}), _KEPT),
+        Place(r"/var/lib/rancher/k3s/(agent|server)/.*", _MADE, _KEPT),
     ),
     member="-[0-9a-f]{8}",
     change={"k3s_airgap": False},
@@ -79,6 +133,17 @@ K0S = Runtime(
     ),
     units="k0scontroller k0sworker",
     certs="/etc/k0s/certs.d",
-    left="ls -d /run/sealer-k0s 2>/dev/null; true",
+    secrets=(
+        Source(JOIN_TOKEN, ("/run/sealer-k0s/token",), r"(\S+)"),
+        Source(JOIN_TOKEN, ("/run/sealer-k0s/token",), r"token: \w+\.(\w+)", decode=kubeconfig_in),
+        Source(PRIVATE_KEY, ("/var/lib/k0s/pki/*.key", "/var/lib/k0s/pki/etcd/*.key", *_KUBELET_KEYS), _KEY),
+        Source(PRIVATE_KEY, ("/var/lib/k0s/pki/*.conf", "/var/lib/k0s/*.conf"), _KUBECONFIG_KEY),
+    ),
+    places=(
+        *COMMON,
+        Place("/etc/k0s/certs.d/.*", _GIVEN, "containerd logs in at the mirror"),
+        Place("/etc/k0s/k0s.yaml", _GIVEN, "the address of kine's database"),
+        Place("/var/lib/k0s/.*", _MADE, _KEPT, service=True),
+    ),
     balancer="https://localhost:7443",
 )

@@ -24,6 +24,7 @@ SECRET_FIELDS = frozenset(
         "datastore-endpoint",
         "etcd-s3-access-key",
         "etcd-s3-secret-key",
+        "password",
         "tlsBootstrapToken",
         "token",
         "vpn-auth",

@@ -12,7 +12,13 @@ import re
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
-from ansible_collections.sealer.cluster.tests.lab.cluster_state import PUBLISHERS, image_names, started
+from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
+    PUBLISHERS,
+    image_names,
+    require_secrets_kept,
+    started,
+)
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
@@ -85,6 +91,11 @@ def test_a_join_token_that_was_taken_back_is_known(lab: Lab, site: Run) -> None:
     with pytest.raises(ClusterError, match="has expired"):
         join_token.refuse_dead(url, dead, ca, "kubeadm_token_ttl")
     lab.ssh(lab.control_plane, f"{kubeadm} delete {alive}")
+
+
+def test_secrets_are_where_they_belong(watched_site: tuple[Run, Watch]) -> None:
+    run, watch = watched_site
+    require_secrets_kept(KUBEADM, run, watch)
 
 
 def test_the_mirror_is_confined(lab: Lab, site: Run) -> None:

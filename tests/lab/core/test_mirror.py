@@ -10,10 +10,12 @@ import json
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Secret, Watch, watching
 from ansible_collections.sealer.cluster.tests.lab.cluster_state import started
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry, Pushed
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
+from ansible_collections.sealer.cluster.tests.lab.secret_options import UPSTREAM_PASSWORD
 
 
 def run_pod(lab: Lab, name: str, image: str, host: str) -> str:
@@ -39,6 +41,7 @@ class Mirrored(t.NamedTuple):
     image: Pushed
     before: dict[str, str]
     run: Run
+    watch: Watch
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +61,9 @@ def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t
             "sealer_registry_upstreams": [upstream],
         }
         before = started(KUBEADM, lab)
-        yield Mirrored(registry, variables, image, before, lab.play("site", variables=variables))
+        with watching(lab, places=KUBEADM.places) as watch:
+            run = lab.play("site", *LOUD, variables=variables)
+        yield Mirrored(registry, variables, image, before, run, watch)
 
 
 def test_an_upstream_changes_registry_hosts_alone_and_restarts_nothing(lab: Lab, mirrored: Mirrored) -> None:
@@ -85,8 +90,7 @@ def test_no_node_knows_the_login(lab: Lab, mirrored: Mirrored) -> None:
     secret = f"/etc/sealer/mirror/upstreams/{mirrored.registry.name}/password\n"
     told = {host: lab.ssh(host, look) for host in lab.hosts}
     assert told == {host: secret if number < lab.registries else "" for number, host in enumerate(lab.hosts)}
-    assert PASSWORD not in json.dumps(lab.kubectl("get secrets,configmaps,pods --all-namespaces"))
-    assert PASSWORD not in mirrored.run.text
+    assert mirrored.watch.findings([Secret(UPSTREAM_PASSWORD, PASSWORD)], mirrored.run.text) == []
 
 
 def test_a_second_node_runs_it_while_the_registry_is_gone(lab: Lab, mirrored: Mirrored) -> None:

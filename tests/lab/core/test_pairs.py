@@ -14,7 +14,14 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.cluster_state import PUBLISHERS, image_names, started, worker
+from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
+    PUBLISHERS,
+    image_names,
+    require_secrets_kept,
+    started,
+    worker,
+)
 from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, Runtime
@@ -32,10 +39,16 @@ def pair(lab: Lab, before: Inventories, runtime: Runtime) -> Lab:
 
 
 @pytest.fixture(scope="module")
-def pair_site(pair: Lab) -> Run:
-    run = pair.play("site")
+def watched_pair_site(pair: Lab, runtime: Runtime) -> tuple[Run, Watch]:
+    with watching(pair, runtime.secrets, runtime.places) as watch:
+        run = pair.play("site", *LOUD)
     assert run.status == 0, run.text
-    return run
+    return run, watch
+
+
+@pytest.fixture(scope="module")
+def pair_site(watched_pair_site: tuple[Run, Watch]) -> Run:
+    return watched_pair_site[0]
 
 
 def test_nodes_are_ready_and_the_database_answers_through_its_service(pair: Lab, pair_site: Run) -> None:
@@ -49,6 +62,11 @@ def test_images_came_through_the_mirror_under_their_names(runtime: Runtime, pair
     for host in pair.hosts:
         assert pair.ssh(host, f"find {runtime.certs} -type f").split() == [f"{runtime.certs}/_default/hosts.toml"]
     assert {name.split("/")[0] for name in image_names(pair)} <= PUBLISHERS
+
+
+def test_secrets_are_where_they_belong(runtime: Runtime, watched_pair_site: tuple[Run, Watch]) -> None:
+    run, watch = watched_pair_site
+    require_secrets_kept(runtime, run, watch)
 
 
 def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, pair: Lab, pair_site: Run) -> None:

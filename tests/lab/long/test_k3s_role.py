@@ -23,8 +23,11 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Secret, Watch, watching
 from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Inventories, Lab, Run, playbook
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
+from ansible_collections.sealer.cluster.tests.lab.runtimes import K3S
+from ansible_collections.sealer.cluster.tests.lab.secret_options import MIRROR_PASSWORD
 
 IMAGE, VERSION = "k3s:v1.35.4", "v1.35.4+k3s1"
 SYSTEM_IMAGES = ("rancher/mirrored-pause:3.6", "rancher/mirrored-coredns-coredns:1.14.2")
@@ -109,10 +112,16 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
 
 
 @pytest.fixture(scope="module")
-def made(theirs: Theirs) -> Run:
-    run = theirs.play("k3s_role.yml")
+def watched(theirs: Theirs) -> tuple[Run, Watch]:
+    with watching(theirs.lab, K3S.secrets, K3S.places) as watch:
+        run = theirs.play("k3s_role.yml", *LOUD)
     assert run.status == 0, run.text
-    return run
+    return run, watch
+
+
+@pytest.fixture(scope="module")
+def made(watched: tuple[Run, Watch]) -> Run:
+    return watched[0]
 
 
 def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -> None:
@@ -127,7 +136,11 @@ def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -
         assert "sealer-mirror" not in lab.ssh(host, "systemctl list-unit-files --no-pager")
     assert names >= {f"docker.io/{one}" for one in SYSTEM_IMAGES}
     assert lab.air_gap.attempts() == {}
-    assert PASSWORD not in made.text
+
+
+def test_secrets_are_where_they_belong(watched: tuple[Run, Watch]) -> None:
+    run, watch = watched
+    assert watch.findings([*watch.secrets(), Secret(MIRROR_PASSWORD, PASSWORD)], run.text) == []
 
 
 def test_its_record_names_no_image(theirs: Theirs, made: Run) -> None:

@@ -46,6 +46,8 @@ users:
 """
 TOKEN = base64.b64encode(gzip.compress(TOKEN_IN.encode())).decode()
 NOW = datetime.datetime(2026, 11, 21, 12, 0, 0, tzinfo=datetime.timezone.utc)
+STORAGE = {"kine": {"dataSource": "mysql://u:geheim@db/k"}}
+CHARTS = {"repositories": [{"name": "site", "username": "u", "password": "geheim"}]}
 WANTED = state.new_state(
     name="demo",
     image={"reference": "docker.io/library/demo:1", "digest": "sha256:1"},
@@ -54,7 +56,7 @@ WANTED = state.new_state(
     endpoint="10.0.0.1:6443",
     control_planes=["cp1"],
     workers=["w1"],
-    inputs=by_kind([{"kind": "ClusterConfig", "spec": {"storage": {"kine": {"dataSource": "mysql://u:geheim@db/k"}}}}]),
+    inputs=by_kind([{"kind": "ClusterConfig", "spec": {"storage": STORAGE, "extensions": {"helm": CHARTS}}}]),
 )
 CONTROLLER = k0s.Node(controller=True, workloads=True, timeout=0)
 WORKER = k0s.Node(controller=False, workloads=True, timeout=0)
