@@ -38,6 +38,7 @@ ROUNDS = int(os.environ.get("SEALER_KILL_ROUNDS", "25"))
 LAYER = 12 << 20
 BANDWIDTH = 24 << 20
 RUN_LIMIT = 120
+WATCH = 0.002
 MARK = "SEALER_KILL_MARK"
 CONTAINER_IMAGE = "docker.io/library/web:1.0"
 
@@ -88,15 +89,15 @@ class Verb:
             started.kill()
         return time.monotonic() - begun
 
-    def killed_after(self, moment: float) -> bool:
-        """Run it and kill it at this moment; it may have ended before."""
+    def killed_when(self, reached: t.Callable[[], bool]) -> bool:
+        """Run it and kill it as soon as this is so; it may have ended before."""
         started = self.start()
-        try:
-            assert started.process.wait(moment) == 0, started.log.read_text()
-        except subprocess.TimeoutExpired:
-            started.kill()
-            return started.process.returncode != 0
-        return False
+        while started.process.poll() is None and not reached():
+            time.sleep(WATCH)
+        killed = started.process.poll() is None
+        started.kill()
+        assert killed or started.process.returncode == 0, started.log.read_text()
+        return started.process.returncode != 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +155,10 @@ class Trial:
             whole = self.verb.finish()
             self.expected = expected or self.verb.digest()
             self.require_finished()
+            size = self.size()
             self.begin_anew()
             while self.kills < ROUNDS or not self.with_partials:
-                self.go_on(self.chance.uniform(0.0, whole))
+                self.go_on(self.some_time(whole) if self.runs % 2 else self.some_size(size))
             self.verb.finish()
             self.require_finished()
         except Exception as error:
@@ -164,11 +166,29 @@ class Trial:
         print(f"{self.verb.module}: {self.kills} kills in {self.runs} runs of up to {whole:.1f} s,")
         print(f"  {self.with_partials} with a blob there in part, {self.half_done} with an image half there")
 
-    def go_on(self, moment: float) -> None:
-        """One more run, killed at this moment, and mostly one that finishes; the next goes on with what is there."""
+    def some_time(self, whole: float) -> t.Callable[[], bool]:
+        """Any moment of a run that takes so long."""
+        end = time.monotonic() + self.chance.uniform(0.0, whole)
+        return lambda: time.monotonic() >= end
+
+    def some_size(self, whole: int) -> t.Callable[[], bool]:
+        """A moment at which some of so many bytes are there: it comes in every run, however long the run takes."""
+        wanted = self.chance.randrange(1, whole)
+        return lambda: self.size() >= wanted
+
+    def size(self) -> int:
+        """How many bytes of blobs are there."""
+        total = 0
+        for entry in self.verb.store.glob("blobs/*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += entry.stat().st_size
+        return total
+
+    def go_on(self, reached: t.Callable[[], bool]) -> None:
+        """One more run, killed when this is so, and mostly one that finishes; the next goes on with what is there."""
         assert self.runs < 4 * ROUNDS + 20, "too few runs could be killed in the middle"
         self.runs += 1
-        if self.verb.killed_after(moment):
+        if self.verb.killed_when(reached):
             self.kills += 1
             self.look_at_what_is_left()
             if self.chance.random() < 1 / 3:

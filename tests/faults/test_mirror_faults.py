@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import http.server
+import itertools
 import os
 import pathlib
 import random
@@ -32,6 +33,7 @@ from ansible_collections.sealer.cluster.tests.unit.sample_image import noise
 
 ROUNDS = int(os.environ.get("SEALER_MIRROR_KILL_ROUNDS", "100"))
 CLIENTS = 16
+ENOUGH = {"pulled": 4 * CLIENTS, "resumed": 1 + ROUNDS // 10}
 BLOBS = 24
 SIZE = 1 << 20
 BANDWIDTH = 40 << 20
@@ -147,40 +149,56 @@ def test_mirrors_are_killed_while_clients_pull(
         layout = Layout.open(str(tmp_path / "store"), create=True)
         stack.callback(stop.set)
         with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+            counts = [collections.Counter[str]() for _number in range(CLIENTS)]
             clients = [
-                pool.submit(client, services, digests, random.Random(seed + number), stop) for number in range(CLIENTS)
+                pool.submit(client, services, digests, random.Random(seed + number), stop, own)
+                for number, own in enumerate(counts)
             ]
+
+            def lacks() -> dict[str, int]:
+                seen = {"pulled": sum(one["pulled"] for one in counts), "resumed": resumed_of(registry)}
+                return {name: count for name, count in seen.items() if count < ENOUGH[name]}
+
             try:
-                kill_all_the_time(services, layout, random.Random(seed), clients)
+                kill_all_the_time(services, layout, random.Random(seed), clients, lacks)
             finally:
                 stop.set()
-            counts = sum((one.result(PATIENCE) for one in clients), collections.Counter[str]())
+            for one in clients:
+                one.result(PATIENCE)
         for digest in digests:
             assert Digest.of(services[0].pull(digest)[0]) == digest
         assert layout.verify() == [], f"seed {seed}"
-        resumed = sum("Range" in one.headers for one in registry.seen)
-        assert counts["pulled"] > 4 * CLIENTS and resumed > ROUNDS // 10, f"seed {seed}: {counts}"
-    print(f"seed {seed}: {ROUNDS} kills, {dict(counts)}, {requests_of(registry)} fetches, {resumed} of them resumed")
+    total = dict(sum(counts, collections.Counter[str]()))
+    print(f"seed {seed}: {total}, {requests_of(registry)} fetches, {resumed_of(registry)} of them resumed")
 
 
-def client(services: list[Service], digests: list[Digest], chance: random.Random, stop: threading.Event) -> t.Any:
+def client(
+    services: list[Service],
+    digests: list[Digest],
+    chance: random.Random,
+    stop: threading.Event,
+    counts: collections.Counter[str],
+) -> None:
     """Pull one blob after the other, and look at each."""
-    counts = collections.Counter[str]()
     while not stop.is_set():
         digest = chance.choice(digests)
         body, tries = chance.choice(services).pull(digest)
         assert Digest.of(body) == digest
         counts.update(pulled=1, tried_again=tries)
-    return counts
 
 
 def kill_all_the_time(
     services: list[Service],
     layout: Layout,
     chance: random.Random,
-    clients: t.Sequence[concurrent.futures.Future[t.Any]],
+    clients: t.Sequence[concurrent.futures.Future[None]],
+    lacks: t.Callable[[], dict[str, int]],
 ) -> None:
-    for number in range(ROUNDS):
+    """As often as is wanted, and until there has been enough that a kill could disturb."""
+    for number in itertools.count():
+        if number >= ROUNDS and not lacks():
+            break
+        assert number < 10 * ROUNDS, f"{number} kills, and no more than {lacks()}"
         time.sleep(chance.uniform(0.0, 0.5))
         service = chance.choice(services)
         if number % 10 == 9:
@@ -194,6 +212,11 @@ def kill_all_the_time(
             assert layout.verify() == []
         for one in clients:
             assert not one.done(), one.result()
+
+
+def resumed_of(registry: FakeRegistry) -> int:
+    """Fetches of the rest of what a process that was killed had begun."""
+    return sum("Range" in one.headers for one in registry.seen)
 
 
 def requests_of(registry: FakeRegistry) -> int:

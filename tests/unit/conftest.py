@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import pathlib
+import socket
 import typing as t
 
 import pytest
@@ -18,6 +20,43 @@ from hypothesis import settings
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+def _address(host: t.Optional[str]) -> t.Union[None, ipaddress.IPv4Address, ipaddress.IPv6Address]:
+    try:
+        return ipaddress.ip_address(host or "")
+    except ValueError:
+        return None
+
+
+def _require_loopback(host: t.Optional[str]) -> None:
+    address = _address(host)
+    if not (address.is_loopback if address else host in (None, "", "localhost")):
+        # no OSError: the code under test takes that for an ordinary failure
+        pytest.fail(f"a unit test speaks to {host}, which is not the loopback interface")
+
+
+@pytest.fixture(autouse=True)
+def _loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves the machine, not even to look up a name."""
+    look_up = socket.getaddrinfo
+
+    def guarded_look_up(host: t.Optional[str], *how: t.Any, **named: t.Any) -> t.Any:
+        if not _address(host):
+            _require_loopback(host)
+        return look_up(host, *how, **named)
+
+    def guarded(reach: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def guarded_reach(self: socket.socket, *data_and_address: t.Any) -> t.Any:
+            if self.family != socket.AF_UNIX:
+                _require_loopback(data_and_address[-1][0])
+            return reach(self, *data_and_address)
+
+        return guarded_reach
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+    for name in ("connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 
 
 @pytest.fixture(scope="session")

@@ -115,3 +115,4 @@ def test_info_tells_of_the_cluster(lab: Lab, site: Run) -> None:
     run = lab.play("info")
     assert run.status == 0, run.text
     assert all(host in run.text for host in lab.hosts)
+    assert len(re.findall(r'"expires": "20\d\d-', run.text)) > 1

@@ -242,6 +242,7 @@ def test_the_same_hosts_are_one_control_plane_and_a_worker(runtime: Runtime, pai
     run = pair.play("info")
     assert run.status == 0, run.text
     assert all(host in run.text for host in pair.hosts)
+    assert len(re.findall(r'"expires": "20\d\d-', run.text)) > 1
 
 
 def test_a_changed_setting_restarts_services_and_no_container(runtime: Runtime, pair: Lab, pair_site: Run) -> None:

@@ -11,6 +11,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 import typing as t
 import uuid
@@ -84,8 +85,10 @@ def search(roots: t.Sequence[pathlib.Path], strings: t.Sequence[str]) -> str:
 @pytest.fixture
 def directory(tmp_path: pathlib.Path) -> pathlib.Path:
     """A directory that everyone can reach."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    top = pathlib.Path(tempfile.gettempdir())
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent != top and parent.is_relative_to(top):
+            parent.chmod(0o755)
     return tmp_path
 
 

@@ -271,10 +271,8 @@ def test_uploads(served: Served) -> None:
     body = BIG[:3_000_000]
     with served.connect() as client:
         client.sendall(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d" % len(body) + END)
-        sender = threading.Thread(target=client.sendall, args=(body,))
-        sender.start()
+        client.sendall(body)
         assert read_answer(client)[1] == body
-        sender.join()
         client.sendall(b"PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked" + END + b"3\r\nabc\r\n0\r\n\r\n")
         assert read_answer(client)[1] == b"abc"
 
