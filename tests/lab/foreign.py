@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab
 
+# Where runc keeps process and times of the container.
+_STATE = "/run/runc/foreign/state.json"
 # A rule, a CNI configuration, a container and a service. All but the file are gone when a host starts again.
 _PUT = """
 set -eu
@@ -36,6 +38,12 @@ def put_foreign(lab: Lab, *names: str) -> None:
     """Put them onto all hosts, or these."""
     for host in names or lab.hosts:
         lab.ssh(host, _PUT)
+
+
+def put_foreign_again(lab: Lab, host: str, before: Inventories) -> None:
+    """Put them onto a host that has started again, and what the new container has of its own into the inventory."""
+    put_foreign(lab, host)
+    before[host]["files"][_STATE] = lab.inventory_of(host)["files"][_STATE]
 
 
 def require_foreign(lab: Lab, *names: str) -> None:

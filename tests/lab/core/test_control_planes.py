@@ -12,8 +12,8 @@ import subprocess
 from functools import partial
 
 from ansible_collections.sealer.cluster.tests.lab.cluster_state import control_planes, members, reached, worker
-from ansible_collections.sealer.cluster.tests.lab.foreign import put_foreign
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, wait_for
+from ansible_collections.sealer.cluster.tests.lab.foreign import put_foreign_again
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 
@@ -35,7 +35,7 @@ def test_control_planes_joined_one_at_a_time(lab: Lab, site: Run) -> None:
     assert not re.search(rf"^\w+: \[{control_planes(lab)[2]}", first_batch, re.MULTILINE)
 
 
-def test_the_first_control_plane_is_lost_and_comes_back(lab: Lab, site: Run) -> None:
+def test_the_first_control_plane_is_lost_and_comes_back(lab: Lab, site: Run, before: Inventories) -> None:
     first, second, _third = control_planes(lab)
     wait_for(partial(reached, lab, worker(lab)), 60)
     running = {pod["metadata"]["name"] for pod in lab.kubectl("get pods")["items"]}
@@ -49,5 +49,4 @@ def test_the_first_control_plane_is_lost_and_comes_back(lab: Lab, site: Run) -> 
         subprocess.run(["podman", "start", first], check=True, capture_output=True)
     wait_for(lambda: lab.readiness(second) == dict.fromkeys(lab.hosts, "True"), 90)
     wait_for(lambda: members(KUBEADM, lab, second) == set(control_planes(lab)), 10)
-    # What is somebody else's comes back with the host, too, and is there when the cluster goes.
-    put_foreign(lab, first)
+    put_foreign_again(lab, first, before)
