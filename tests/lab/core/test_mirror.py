@@ -44,6 +44,12 @@ class Mirrored(t.NamedTuple):
     watch: Watch
 
 
+def watched_site(lab: Lab, variables: dict[str, object]) -> tuple[Run, Watch]:
+    with watching(lab, places=KUBEADM.places) as watch:
+        run = lab.play("site", *LOUD, variables=variables)
+    return run, watch
+
+
 @pytest.fixture(scope="module")
 def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Mirrored]:
     with PrivateRegistry(lab, tmp_path_factory.mktemp("private")).running() as registry:
@@ -61,9 +67,7 @@ def mirrored(lab: Lab, site: Run, tmp_path_factory: pytest.TempPathFactory) -> t
             "sealer_registry_upstreams": [upstream],
         }
         before = started(KUBEADM, lab)
-        with watching(lab, places=KUBEADM.places) as watch:
-            run = lab.play("site", *LOUD, variables=variables)
-        yield Mirrored(registry, variables, image, before, run, watch)
+        yield Mirrored(registry, variables, image, before, *watched_site(lab, variables))
 
 
 def test_an_upstream_changes_registry_hosts_alone_and_restarts_nothing(lab: Lab, mirrored: Mirrored) -> None:
