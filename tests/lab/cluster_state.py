@@ -10,7 +10,7 @@ import json
 import re
 import typing as t
 
-from ansible_collections.sealer.cluster.tests.lab.canaries import LASTING_TOKEN, Watch
+from ansible_collections.sealer.cluster.tests.lab.canaries import LASTING_TOKEN, LOUD, Watch, watching
 from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import Runtime
 
@@ -69,6 +69,17 @@ def image_names(lab: Lab) -> set[str]:
         for pod in lab.kubectl("get pods --all-namespaces")["items"]
         for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
     }
+
+
+def watched(runtime: Runtime, lab: Lab, play: t.Callable[..., Run]) -> tuple[Run, Watch]:
+    """A run that printed all that it ever would, and succeeded, and what was seen while it went.
+
+    play: runs it, with the arguments that it is given besides its own.
+    """
+    with watching(lab, runtime.secrets, runtime.places) as watch:
+        run = play(*LOUD)
+    assert run.status == 0, run.text
+    return run, watch
 
 
 def require_secrets_kept(runtime: Runtime, run: Run, watch: Watch) -> None:

@@ -10,9 +10,11 @@ Two labs at once are too much for one machine, so tests that need no host of thi
 from __future__ import annotations
 
 import typing as t
+from functools import partial
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import watched
 from ansible_collections.sealer.cluster.tests.lab.foreign import put_foreign
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
@@ -53,10 +55,7 @@ def before(lab: Lab) -> Inventories:
 
 @pytest.fixture(scope="session")
 def watched_site(lab: Lab, before: Inventories) -> tuple[Run, Watch]:
-    with watching(lab, KUBEADM.secrets, KUBEADM.places) as watch:
-        run = lab.play("site", *LOUD)
-    assert run.status == 0, run.text
-    return run, watch
+    return watched(KUBEADM, lab, partial(lab.play, "site"))
 
 
 @pytest.fixture(scope="session")

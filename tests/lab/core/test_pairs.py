@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import dataclasses
 import typing as t
+from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
 from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     PUBLISHERS,
     image_names,
     require_secrets_kept,
     started,
+    watched,
     worker,
 )
 from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
@@ -40,10 +42,7 @@ def pair(lab: Lab, before: Inventories, runtime: Runtime) -> Lab:
 
 @pytest.fixture(scope="module")
 def watched_pair_site(pair: Lab, runtime: Runtime) -> tuple[Run, Watch]:
-    with watching(pair, runtime.secrets, runtime.places) as watch:
-        run = pair.play("site", *LOUD)
-    assert run.status == 0, run.text
-    return run, watch
+    return watched(runtime, pair, partial(pair.play, "site"))
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,11 @@ import json
 import pathlib
 import subprocess
 import typing as t
+from functools import partial
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Secret, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.canaries import Secret, Watch
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import watched
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
@@ -70,16 +72,13 @@ def external(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[External]:
 
 
 @pytest.fixture(scope="module")
-def watched(external: External) -> tuple[Run, Watch]:
-    with watching(external.lab, KUBEADM.secrets, KUBEADM.places) as watch:
-        run = external.play("site", *LOUD)
-    assert run.status == 0, run.text
-    return run, watch
+def watched_site(external: External) -> tuple[Run, Watch]:
+    return watched(KUBEADM, external.lab, partial(external.play, "site"))
 
 
 @pytest.fixture(scope="module")
-def installed(watched: tuple[Run, Watch]) -> Run:
-    return watched[0]
+def installed(watched_site: tuple[Run, Watch]) -> Run:
+    return watched_site[0]
 
 
 def test_check_mode_on_bare_hosts_changes_nothing(external: External) -> None:
@@ -122,8 +121,8 @@ def test_programs_and_images_came_from_the_registry_alone(external: External, in
     assert external.lab.air_gap.attempts() == {}
 
 
-def test_the_password_is_for_root_alone(external: External, watched: tuple[Run, Watch]) -> None:
-    run, watch = watched
+def test_the_password_is_for_root_alone(external: External, watched_site: tuple[Run, Watch]) -> None:
+    run, watch = watched_site
     assert watch.findings([*watch.secrets(), Secret(EXTERNAL_PASSWORD, PASSWORD)], run.text) == []
     lab = external.lab
     for host in lab.hosts:

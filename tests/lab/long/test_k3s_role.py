@@ -15,6 +15,7 @@ import pathlib
 import subprocess
 import tarfile
 import typing as t
+from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
@@ -23,7 +24,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
-from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Secret, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.canaries import Secret, Watch
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import watched
 from ansible_collections.sealer.cluster.tests.lab.lab import HERE, STORE, Inventories, Lab, Run, playbook
 from ansible_collections.sealer.cluster.tests.lab.private_registry import PASSWORD, USER, PrivateRegistry
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K3S
@@ -112,16 +114,13 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Theirs]:
 
 
 @pytest.fixture(scope="module")
-def watched(theirs: Theirs) -> tuple[Run, Watch]:
-    with watching(theirs.lab, K3S.secrets, K3S.places) as watch:
-        run = theirs.play("k3s_role.yml", *LOUD)
-    assert run.status == 0, run.text
-    return run, watch
+def watched_run(theirs: Theirs) -> tuple[Run, Watch]:
+    return watched(K3S, theirs.lab, partial(theirs.play, "k3s_role.yml"))
 
 
 @pytest.fixture(scope="module")
-def made(watched: tuple[Run, Watch]) -> Run:
-    return watched[0]
+def made(watched_run: tuple[Run, Watch]) -> Run:
+    return watched_run[0]
 
 
 def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -> None:
@@ -138,8 +137,8 @@ def test_the_cluster_runs_by_its_own_registry_alone(theirs: Theirs, made: Run) -
     assert lab.air_gap.attempts() == {}
 
 
-def test_secrets_are_where_they_belong(watched: tuple[Run, Watch]) -> None:
-    run, watch = watched
+def test_secrets_are_where_they_belong(watched_run: tuple[Run, Watch]) -> None:
+    run, watch = watched_run
     assert watch.findings([*watch.secrets(), Secret(MIRROR_PASSWORD, PASSWORD)], run.text) == []
 
 

@@ -20,7 +20,7 @@ from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.tests.lab import mysql
-from ansible_collections.sealer.cluster.tests.lab.canaries import LOUD, Watch, watching
+from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
 from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     API_SERVER,
     PUBLISHERS,
@@ -32,6 +32,7 @@ from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     reached,
     require_secrets_kept,
     started,
+    watched,
     worker,
 )
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
@@ -76,10 +77,7 @@ def hosts(machines: Lab, runtime: Runtime) -> Lab:
 
 @pytest.fixture(scope="module")
 def watched_site(runtime: Runtime, hosts: Lab, bare: Inventories) -> tuple[Run, Watch]:
-    with watching(hosts, runtime.secrets, runtime.places) as watch:
-        run = hosts.play("site", *LOUD, variables=LABELS)
-    assert run.status == 0, run.text
-    return run, watch
+    return watched(runtime, hosts, partial(hosts.play, "site", variables=LABELS))
 
 
 @pytest.fixture(scope="module")
