@@ -49,9 +49,13 @@ class AirGap:
             # Where other protocols have no port, the packet filter recorded what they have in its place.
             service = f"{_WITH_PORTS[protocol]}/{port}" if protocol in _WITH_PORTS else f"protocol {protocol}"
             found[f"{senders.get(sender, sender)} -> {place} {service}"] += element["counter"]["packets"]
-        counters = {entry["counter"]["name"]: entry["counter"]["packets"] for entry in entries if "counter" in entry}
         # A set takes no more than its size; the counter tells of all.
-        return dict(found + collections.Counter({"not recorded": counters["left"] - found.total()}))
+        return dict(found + collections.Counter({"not recorded": self.packets("left") - found.total()}))
+
+    def packets(self, counter: str) -> int:
+        """How many packets one of the table's counters has seen."""
+        (entry,) = json.loads(_nft("--json", "list", "counter", "inet", self.table, counter))["nftables"][1:]
+        return int(entry["counter"]["packets"])
 
     def forget(self) -> None:
         """Begin again with nothing attempted and no name asked for."""

@@ -130,6 +130,14 @@ def test_what_stays_in_the_network_is_no_attempt(lab: Lab, host: str) -> None:
     assert lab.air_gap.attempts() == {}
 
 
+@pytest.mark.parametrize("address", ["10.96.0.1", "10.43.0.1", "10.244.1.2"])
+def test_what_is_for_a_service_or_a_pod_is_no_attempt(lab: Lab, host: str, address: str) -> None:
+    """Before kube-proxy has made its rules such packets come to the gateway, and end there."""
+    probe(lab, host, "tcp", address, 443)
+    wait_for(lambda: lab.air_gap.packets("cluster") > 0, 10)
+    assert lab.air_gap.attempts() == {}
+
+
 def test_the_resolver_knows_no_name_of_this_site(lab: Lab, host: str) -> None:
     """A host's own name is in its /etc/hosts; an answer for others' would hide what a playbook has to configure."""
     asked = f"getent hosts {host}; getent hosts {lab.control_plane}; getent hosts {lab.hosts[lab.control_plane]}"
