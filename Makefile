@@ -9,7 +9,12 @@ MAKEFLAGS += --no-print-directory
 ENVIRONMENT = environment=$$(tests/tools/setup.sh --print) && eval "$$environment"
 # Runs suites and parts of tests/parts.yml, and prints a table of what each proved.
 PARTS = began=$$(date +%s) && $(ENVIRONMENT) && python -m ansible_collections.sealer.cluster.tests.tools.parts --setup-began "$$began"
-PART = long
+
+ifeq ($(origin PART),command line)
+ifeq ($(filter test-long,$(MAKECMDGOALS)),)
+$(error PART is for make test-long alone: make test-long PART=$(PART))
+endif
+endif
 
 .PHONY: help demo demo-down test test-long test-all check unit images sanity integration faults lab bench docs collection
 
@@ -26,7 +31,7 @@ test: ## Run the tests that guard every change
 	@$(PARTS) test
 
 test-long: ## Run the other tests, or one part of them: make test-long PART=runtimes-k0s
-	@$(PARTS) $(PART)
+	@$(PARTS) $(or $(PART),long)
 
 test-all: ## Run every test
 	@$(PARTS) all

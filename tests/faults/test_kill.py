@@ -65,7 +65,8 @@ class Verb:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "ANSIBLE_HOME": str(self.home / "ansible"), MARK: mark},
+                # What a killed module leaves in the temporary directory goes with the test's.
+                env={**os.environ, "ANSIBLE_HOME": str(self.home / "ansible"), "TMPDIR": str(self.home), MARK: mark},
                 start_new_session=True,
             )
         return Started(process, f"{MARK}={mark}".encode(), log)

@@ -42,6 +42,7 @@ LASTING_TOKEN = "bootstrap token that was not removed"
 CERTIFICATE_KEY = "certificate key"
 PRIVATE_KEY = "private key"
 BOOTSTRAP_TYPE = "bootstrap.kubernetes.io/token"
+GIVEN = "variables that the lab gives to playbooks"
 # How a run is asked to print all that it ever would.
 LOUD = ("-vvv", "--diff")
 _SHOWN = 160
@@ -239,7 +240,10 @@ class Watch:
             found += in_processes(secrets, seen, machine)
         for host in self._lab.hosts:
             found += in_host(secrets, host, self._places, partial(self._search, host))
-        found += in_host(secrets, CONTROLLER, (), self._search_here)
+        given = Place(
+            f"{re.escape(str(self._lab.directory))}/.*", frozenset({secret.kind for secret in secrets}), GIVEN
+        )
+        found += in_host(secrets, CONTROLLER, [given], self._search_here)
         if cluster:
             found += in_objects(secrets, self._objects())
         return sorted({str(finding) for finding in found})
@@ -261,8 +265,9 @@ class Watch:
         return self._lab.ssh(host, command, given=self._question(strings, ["/"], journal=True))
 
     def _search_here(self, strings: t.Sequence[str]) -> str:
-        roots = {tempfile.gettempdir(), "/tmp", "/var/tmp", str(pathlib.Path.home() / ".ansible")}
-        question = self._question(strings, sorted(roots), journal=False)
+        named = [tempfile.gettempdir(), "/tmp", "/var/tmp", str(pathlib.Path.home() / ".ansible")]
+        roots = [root for root in dict.fromkeys(named) if not any(_is_below(root, other) for other in named)]
+        question = self._question(strings, roots, journal=False)
         command = [sys.executable, "-c", _program("host_search")]
         return subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, check=True).stdout
 
@@ -291,6 +296,10 @@ def watching(lab: Lab, sources: t.Sequence[Source] = (), places: t.Sequence[Plac
         missed = {secret.kind for secret in planted} - {found.kind for found in in_processes(planted, seen, machine)}
         if missed:
             raise RuntimeError(f"the sampler on {machine} is blind: it did not see the {' and the '.join(missed)}")
+
+
+def _is_below(path: str, other: str) -> bool:
+    return path != other and pathlib.PurePath(path).is_relative_to(other)
 
 
 def _program(name: str) -> str:

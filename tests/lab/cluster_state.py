@@ -6,12 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import json
 import re
+import subprocess
 import typing as t
 
 from ansible_collections.sealer.cluster.tests.lab.canaries import LASTING_TOKEN, LOUD, Watch, watching
-from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.lab import Lab, Run, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import Runtime
 
 # Where container images are published that a cluster image names.
@@ -69,6 +72,35 @@ def image_names(lab: Lab) -> set[str]:
         for pod in lab.kubectl("get pods --all-namespaces")["items"]
         for container in pod["spec"]["containers"] + pod["spec"].get("initContainers", [])
     }
+
+
+@contextlib.contextmanager
+def lost(lab: Lab, host: str, asked: str) -> t.Iterator[None]:
+    """A control plane is gone without a word meanwhile, and is back afterwards. asked: another one.
+
+    A node counts as ready for a while after it has gone, so its own API server and its kubelet are asked.
+    """
+    subprocess.run(["podman", "kill", host], check=True, capture_output=True)
+    gone = datetime.datetime.now(datetime.timezone.utc)
+    try:
+        yield
+    finally:
+        subprocess.run(["podman", "start", host], check=True, capture_output=True)
+    wait_for(lambda: lab.ssh(host, f"{lab.kubectl_command} get --raw /readyz", check=False) == "ok", 90)
+    wait_for(lambda: _last_sign_of_life(lab, host, asked) > gone, 60)
+
+
+def _last_sign_of_life(lab: Lab, host: str, asked: str) -> datetime.datetime:
+    """When a node's kubelet renewed its lease."""
+    lease = lab.kubectl(f"get lease {host} --namespace kube-node-lease", asked)
+    return datetime.datetime.fromisoformat(lease["spec"]["renewTime"].replace("Z", "+00:00"))
+
+
+def demo_page(lab: Lab, host: str, asked: t.Optional[str] = None) -> str:
+    """The page of the demo, as a host gets it through the Service, whose address a control plane is asked for."""
+    services = lab.kubectl("get services --all-namespaces", asked)["items"]
+    address = next(item["spec"]["clusterIP"] for item in services if item["metadata"]["name"] == "demo")
+    return lab.ssh(host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors http://{address}/")
 
 
 def watched(runtime: Runtime, lab: Lab, play: t.Callable[..., Run]) -> tuple[Run, Watch]:

@@ -33,11 +33,16 @@ ORDER = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ("lab" in getattr(item, "fixturenames", ()), _place(item.path.stem)))
+    items.sort(key=_place)
 
 
-def _place(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else 0
+def _place(item: pytest.Item) -> int:
+    """Tests without hosts come first. In long/, no test needs hosts in a state that another one leaves."""
+    if "lab" not in getattr(item, "fixturenames", ()):
+        return -1
+    if item.path.parent.name == "core" and item.path.stem not in ORDER:
+        raise pytest.UsageError(f"{item.path.name} uses the lab: say in ORDER of tests/lab/conftest.py when it runs")
+    return ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
 
 
 @pytest.fixture(scope="session")

@@ -119,6 +119,7 @@ K3S = Runtime(
         Place("/etc/rancher/k3s/(join-token|k3s.yaml)", _MADE, _KEPT),
         Place("/etc/rancher/node/password", frozenset({_NODE_PASSWORD}), _KEPT),
         Place(r"/var/lib/rancher/k3s/(agent|server)/.*", _MADE, _KEPT),
+        Place(r"/var/lib/rancher/k3s/agent/etc/containerd/certs\.d/.*", _GIVEN, "what k3s makes of registries.yaml"),
     ),
     member="-[0-9a-f]{8}",
     change={"k3s_airgap": False},

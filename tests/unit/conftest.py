@@ -38,7 +38,7 @@ def _require_loopback(host: t.Optional[str]) -> None:
 
 @pytest.fixture(autouse=True)
 def _loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test leaves the machine, not even to look up a name."""
+    """The test's own process does not leave the machine, not even to look up a name; its children are not seen."""
     look_up = socket.getaddrinfo
 
     def guarded_look_up(host: t.Optional[str], *how: t.Any, **named: t.Any) -> t.Any:
@@ -55,6 +55,7 @@ def _loopback_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         return guarded_reach
 
     monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+    monkeypatch.setattr(socket, "gethostbyname", lambda host: guarded_look_up(host, None)[0][4][0])
     for name in ("connect", "connect_ex", "sendto"):
         monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))
 

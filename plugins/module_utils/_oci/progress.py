@@ -67,7 +67,7 @@ class NullProgress(Progress):
 
 
 class EnvProgress(Progress):
-    """Writes one JSON line at most every quarter of a second, and always one where long work begins and at the end.
+    """Writes one JSON line at most every quarter of a second, and always one where long work begins or ends, and at the end.
 
     Work never fails because nobody can be told: when the file cannot be written, telling ends.
     """
@@ -114,6 +114,7 @@ class EnvProgress(Progress):
         finally:
             with self._lock:
                 self._doing.remove(what)
+                self._tell_now()
 
     def done(self) -> None:
         """The last line, and nothing after it."""

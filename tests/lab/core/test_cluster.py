@@ -15,6 +15,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
 from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     PUBLISHERS,
+    demo_page,
     image_names,
     require_secrets_kept,
     started,
@@ -40,13 +41,8 @@ def test_nodes_are_ready(lab: Lab, site: Run) -> None:
 
 
 def test_the_application_answers_from_every_host(lab: Lab, site: Run) -> None:
-    services = lab.kubectl("get services --all-namespaces")["items"]
-    service = next(item for item in services if item["metadata"]["name"] == "demo")
     for host in lab.hosts:
-        page = f"http://{service['spec']['clusterIP']}/"
-        assert "cluster image" in lab.ssh(
-            host, f"curl --silent --show-error --fail --retry 10 --retry-all-errors {page}"
-        )
+        assert "cluster image" in demo_page(lab, host)
 
 
 def test_containerd_is_told_of_the_mirror_in_one_file(lab: Lab, site: Run) -> None:

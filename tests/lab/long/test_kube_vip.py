@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.tests.lab.cluster_state import lost
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
 
 IMAGE = "kube-vip:1"
@@ -74,14 +74,11 @@ def test_a_second_run_changes_nothing(hosts: Lab, installed: Run) -> None:
 
 
 def test_another_takes_the_address_of_one_that_is_lost(hosts: Lab, installed: Run) -> None:
-    lost = holders(hosts, hosts.hosts)[0]
-    left = [host for host in hosts.hosts if host != lost]
-    subprocess.run(["podman", "kill", lost], check=True, capture_output=True)
-    try:
+    gone = holders(hosts, hosts.hosts)[0]
+    left = [host for host in hosts.hosts if host != gone]
+    with lost(hosts, gone, left[0]):
         wait_for(lambda: hosts.ssh(left[0], PROBE) == "ok", 10)
         assert len(holders(hosts, left)) == 1
-    finally:
-        subprocess.run(["podman", "start", lost], check=True, capture_output=True)
     wait_for(lambda: hosts.readiness(left[0]) == dict.fromkeys(hosts.hosts, "True"), 90)
     assert len(holders(hosts, hosts.hosts)) == 1
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import subprocess
 import typing as t
 from functools import partial
 
@@ -28,6 +27,7 @@ from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     control_planes,
     etcd,
     image_names,
+    lost,
     members,
     reached,
     require_secrets_kept,
@@ -178,8 +178,7 @@ def test_the_first_control_plane_is_lost_and_comes_back(
     ways = [url for url in (API_SERVER, runtime.balancer) if url]
     for url in ways:
         wait_for(partial(reached, hosts, worker(hosts), url), 60)
-    subprocess.run(["podman", "kill", first], check=True, capture_output=True)
-    try:
+    with lost(hosts, first, second):
         wait_for(partial(reached, hosts, second), 10)
         for url in ways:
             wait_for(partial(reached, hosts, worker(hosts), url), 10)
@@ -192,8 +191,6 @@ def test_the_first_control_plane_is_lost_and_comes_back(
         assert run.status == 0, run.text
         ready = {second: "True", third: "True", worker(hosts): "True"}
         wait_for(lambda: ready.items() <= hosts.readiness(second).items(), 60)
-    finally:
-        subprocess.run(["podman", "start", first], check=True, capture_output=True)
     wait_for(lambda: hosts.readiness(second) == dict.fromkeys(hosts.hosts, "True"), 90)
     wait_for(lambda: members(runtime, hosts, second) == set(control_planes(hosts)), 10)
 

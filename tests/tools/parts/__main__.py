@@ -10,6 +10,7 @@ A name is a suite (test, long, all) or a part of tests/parts.yml.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import pathlib
 import sys
@@ -35,6 +36,8 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     end_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     begun = options.setup_began or time.time()
     setup = [Outcome("setup", Result.PASSED, time.time() - begun)] if options.setup_began else []
     cache = pathlib.Path(os.environ.get("SEALER_CACHE") or pathlib.Path.home() / ".cache/sealer-cluster")

@@ -10,34 +10,40 @@ import re
 import typing as t
 
 LAST_LINES, LINE_WIDTH = 40, 1000
-LAST_FAILURES, FAILURE_WIDTH = 15, 2000
-RETRY = "FAILED - RETRYING"
+FIRST_FAILURES, FAILURE_WIDTH = 15, 2000
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RETRY = "FAILED - RETRYING"
+# pytest's mark for the text of a failed assertion, which may be all that a playbook printed.
+_MARK = re.compile(r"^E(?:   |$)\s*")
 _HEADING = re.compile(r"^(TASK|PLAY|RUNNING HANDLER) ")
 _TASK_FAILED = re.compile(r"^(fatal|failed): ")
-_FAILED = re.compile(r"^(FAILED |ERROR |ERROR: |FATAL: |error: |E   )")
+_SAID = re.compile(r"^(ERROR: |FATAL: |error: |E   )")
+_TEST_FAILED = re.compile(r"^(FAILED|ERROR) ")
 
 
 def excerpt(log: str) -> str:
-    """The end of a log, then what failed anywhere in it, the last of it last."""
-    lines = [line for line in log.splitlines() if RETRY not in line]
+    """The end of a log, then the first failures in it: tasks, else what assertions and tools said, and tests."""
+    lines = [line for line in _COLOUR.sub("", log).splitlines() if _RETRY not in line]
+    reasons = list(_failed_tasks(lines)) or [line for line in lines if _SAID.match(line)]
+    failed = [*_first(reasons), *_first(line for line in lines if _TEST_FAILED.match(line))]
     told = [line[:LINE_WIDTH] for line in lines[-LAST_LINES:]]
-    failed = [line[:FAILURE_WIDTH] for line in list(_failures(lines))[-LAST_FAILURES:]]
-    return "\n".join([*told, *(["==> what failed, the last of it last", *failed] if failed else [])])
+    return "\n".join([*told, *(["==> what failed", *failed] if failed else [])])
 
 
-def _failures(lines: t.Sequence[str]) -> t.Iterator[str]:
-    """Failures of tests, and of tasks with the task's name; a failure that a playbook ignores was expected."""
+def _first(lines: t.Iterable[str]) -> list[str]:
+    """The first of these, each once: many tests fail where what they have in common does."""
+    return [line[:FAILURE_WIDTH] for line in list(dict.fromkeys(lines))[:FIRST_FAILURES]]
+
+
+def _failed_tasks(lines: t.Sequence[str]) -> t.Iterator[str]:
+    """Failures of tasks with the task's name; a failure that a playbook ignores was expected."""
     task, held = "", list[str]()
-    for line in lines:
+    for line in (_MARK.sub("", line) for line in lines):
         if line.startswith("...ignoring"):
-            held.clear()
+            held = held[:-1]
         elif _TASK_FAILED.match(line):
-            held += [line] if held else [task, line]
+            held.append(line)
         elif _HEADING.match(line):
-            yield from held
+            yield from [task, *held] if held else []
             task, held = line, []
-        elif _FAILED.match(line):
-            yield from held
-            held = []
-            yield line
-    yield from held
+    yield from [task, *held] if held else []

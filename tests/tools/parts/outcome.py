@@ -18,6 +18,10 @@ import xml.etree.ElementTree as ET
 STEP = re.compile(r"^(?:==> |Running sanity test )", re.MULTILINE)
 
 
+class UnreadableResults(Exception):
+    """A JUnit file that was cut off."""
+
+
 class Result(enum.Enum):
     """How a part ended; one that was not run is no success."""
 
@@ -55,13 +59,28 @@ class Outcome:
     why: str = ""
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def skipped(cls, name: str, why: str) -> Outcome:
+        """A part that this machine has not what it takes for."""
+        return cls(name, Result.SKIPPED, counts=Counts(skipped={why: 1}), why=why)
 
-def counted(directory: pathlib.Path, log: str) -> Counts:
-    """The tests in a part's JUnit files; where it wrote none, the steps that its log names."""
+    @classmethod
+    def not_run(cls, name: str, why: str) -> Outcome:
+        """A part that would have been run, so that nobody takes the run for a success."""
+        return cls(name, Result.NOT_RUN, counts=Counts(failed=1), why=why)
+
+
+def counted(directory: pathlib.Path, log: str, *, passed: bool) -> Counts:
+    """The tests in a part's JUnit files; where it wrote none, the steps that its log names, the last of which failed.
+
+    passed: whether its command ended with success. If not, at least one has failed. Raises UnreadableResults.
+    """
     files = sorted(directory.glob("*.xml"))
-    if not files:
-        return Counts(passed=len(STEP.findall(log)))
-    return total(_of_file(path) for path in files)
+    if files:
+        found = total(_of_file(path) for path in files)
+        return found if passed else dataclasses.replace(found, failed=max(1, found.failed))
+    steps = len(STEP.findall(log))
+    return Counts(passed=steps) if passed else Counts(passed=max(0, steps - 1), failed=1)
 
 
 def total(counts: t.Iterable[Counts]) -> Counts:
@@ -75,7 +94,11 @@ def total(counts: t.Iterable[Counts]) -> Counts:
 
 def _of_file(path: pathlib.Path) -> Counts:
     passed, failed, skipped = 0, 0, collections.Counter[str]()
-    for case in ET.parse(path).getroot().iter("testcase"):
+    try:
+        cases = list(ET.parse(path).getroot().iter("testcase"))
+    except ET.ParseError as error:
+        raise UnreadableResults(f"{path}: cannot be read, so it is not known which tests passed: {error}") from error
+    for case in cases:
         reason = case.find("skipped")
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1

@@ -7,27 +7,43 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import fcntl
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 
 from ansible_collections.sealer.cluster.tests.tools.parts.excerpt import excerpt
-from ansible_collections.sealer.cluster.tests.tools.parts.outcome import Counts, Outcome, Result, counted
+from ansible_collections.sealer.cluster.tests.tools.parts.outcome import (
+    Counts,
+    Outcome,
+    Result,
+    UnreadableResults,
+    counted,
+)
 from ansible_collections.sealer.cluster.tests.tools.parts.plan import ROOT, Part, stages
 from ansible_collections.sealer.cluster.tests.tools.parts.table import minutes
 
 SIGN_OF_LIFE_SECONDS = 30.0
+FOLLOW_SECONDS = 0.25
 LINE_WIDTH = 120
+LAST_BYTES = 1 << 16
+
+
+class CannotRun(Exception):
+    """Why a part cannot be started."""
 
 
 def end_on_signals() -> None:
-    """Let SIGTERM and SIGINT end this process by an exception, so that its parts are asked to end, too.
+    """Let SIGTERM and SIGINT end a run by an exception, so that its parts are asked to end, too.
 
     A process that was started in the background ignores SIGINT, and so would the parts.
     """
@@ -43,92 +59,129 @@ def say(text: str) -> None:
 class Runner:
     """Runs parts, and keeps their logs and JUnit files.
 
-    directory: for those files; shown: whether a part that runs alone writes to the terminal itself; elsewhere a line
-    every half minute says what it is at.
+    directory: for those files; shown: whether what a part that runs alone prints is shown at once; else a line every
+    half minute says what it is at.
     """
 
     directory: pathlib.Path
     shown: bool = dataclasses.field(default_factory=sys.stdout.isatty)
     environment: t.Mapping[str, str] = dataclasses.field(default_factory=lambda: os.environ)
     sign_of_life: float = SIGN_OF_LIFE_SECONDS
-    _running: set[subprocess.Popen[bytes]] = dataclasses.field(default_factory=set)
+    _running: list[subprocess.Popen[bytes]] = dataclasses.field(default_factory=list)
+    _stopping: bool = False
+    _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     def run(self, parts: t.Sequence[Part]) -> list[Outcome]:
-        """What came of each; a part is not run where one that it needs did not pass."""
+        """What came of each, also where an interrupt ended the run: the rest is not run then."""
         outcomes: dict[str, Outcome] = {}
         for stage in stages(parts):
             ready = [part for part in stage if not self._left_out(part, outcomes)]
+            shown = self.shown and len(ready) == 1
             with concurrent.futures.ThreadPoolExecutor(len(stage)) as pool:
-                shown = self.shown and len(ready) == 1
+                running = {part.name: pool.submit(self._run, part, shown) for part in ready}
                 try:
-                    done = {part.name: pool.submit(self._run, part, shown) for part in ready}
-                    concurrent.futures.wait(done.values())
-                except BaseException:
-                    self._interrupt()
-                    raise
-            outcomes.update({name: one.result() for name, one in done.items()})
+                    concurrent.futures.wait(running.values())
+                except (KeyboardInterrupt, SystemExit):
+                    self._stop()
+                outcomes.update({name: one.result() for name, one in running.items()})
         return [outcomes[part.name] for part in parts]
 
     def _left_out(self, part: Part, outcomes: dict[str, Outcome]) -> bool:
-        missing = [name for name in part.needs if name in outcomes and not outcomes[name].result.good]
-        if missing:
-            outcomes[part.name] = Outcome(part.name, Result.NOT_RUN, why=f"it needs {', '.join(missing)}")
-        elif part.requires and not self.environment.get(part.requires):
-            outcomes[part.name] = Outcome(part.name, Result.SKIPPED, why=f"{part.requires} names no program")
+        missing = [name for name in part.needs if name in outcomes and outcomes[name].result is not Result.PASSED]
+        if self._stopping:
+            outcomes[part.name] = Outcome.not_run(part.name, "the run was interrupted")
+        elif part.requires and not self.environment.get(part.requires, "").strip():
+            outcomes[part.name] = Outcome.skipped(part.name, f"{part.requires} names no program")
+        elif missing and all(outcomes[name].result is Result.SKIPPED for name in missing):
+            outcomes[part.name] = Outcome.skipped(part.name, f"it needs {', '.join(missing)}")
+        elif missing:
+            outcomes[part.name] = Outcome.not_run(part.name, f"it needs {', '.join(missing)}")
         return part.name in outcomes
 
     def _run(self, part: Part, shown: bool) -> Outcome:
+        """One part; whatever goes wrong with it is told in its outcome, and the others go on."""
         say(f"{part.name}: {part.what}")
-        kept = self.directory / part.name
-        shutil.rmtree(kept, ignore_errors=True)
-        kept.mkdir(parents=True)
-        log = kept / "log"
         begun = time.monotonic()
-        status = self._wait(part, kept, log, shown)
+        kept = self.directory / part.name
+        counts, why, log = Counts(failed=1), "", ""
+        try:
+            with self._kept_alone(kept):
+                status = self._wait(part, kept, shown)
+                log = (kept / "log").read_text("utf-8", "replace")
+                why = f"exit code {status}" if status else ""
+                counts = counted(kept, log, passed=status == 0)
+        except (CannotRun, UnreadableResults, OSError) as error:
+            why = str(error)
         seconds = time.monotonic() - begun
-        text = log.read_text("utf-8", "replace") if log.exists() else ""
-        counts = counted(kept, text)
-        if status:
-            print(excerpt(text), flush=True)
-            say(f"{part.name}: failed after {minutes(seconds)} with exit code {status}; the whole log is {log}")
-            counts = dataclasses.replace(counts, failed=max(1, counts.failed))
+        if counts.failed:
+            print(excerpt(log), flush=True)
+            say(f"{part.name}: failed after {minutes(seconds)}{f': {why}' if why else ''}; the whole log is {kept}/log")
         else:
             say(f"{part.name}: passed in {minutes(seconds)}{_told(counts)}")
-        result = Result.FAILED if status else Result.PASSED
-        return Outcome(part.name, result, seconds, counts, notes=self._notes(part))
+        result = Result.FAILED if counts.failed else Result.PASSED
+        return Outcome(part.name, result, seconds, counts, why, notes=self._notes(part))
 
-    def _wait(self, part: Part, kept: pathlib.Path, log: pathlib.Path, shown: bool) -> int:
+    @contextlib.contextmanager
+    def _kept_alone(self, kept: pathlib.Path) -> t.Iterator[None]:
+        """An empty directory for the files of a part, which no other run uses meanwhile."""
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with (kept.parent / f"{kept.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CannotRun("another run of this part is going on; wait for its end") from error
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.mkdir(exist_ok=True)
+            yield
+
+    def _wait(self, part: Part, kept: pathlib.Path, shown: bool) -> int:
         """The exit code of a part's command."""
-        environment = {
-            **self.environment,
-            "PYTEST_ADDOPTS": f"{self.environment.get('PYTEST_ADDOPTS', '')} --junitxml={kept}/pytest.xml",
-            "SEALER_JUNIT": str(kept),
-        }
-        command = ["bash", "-euo", "pipefail", "-c", part.run]
-        with log.open("wb") as output:
-            streams: dict[str, t.Any] = {} if shown else {"stdout": output, "stderr": subprocess.STDOUT}
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, **streams)
-            self._running.add(process)
-            begun = time.monotonic()
+        process, begun = self._start(part, kept), time.monotonic()
+        with (kept / "log").open("rb") as printed:
             while True:
                 try:
-                    return process.wait(self.sign_of_life)
+                    return process.wait(FOLLOW_SECONDS if shown else self.sign_of_life)
                 except subprocess.TimeoutExpired:
                     if not shown:
-                        say(f"{part.name}: {minutes(time.monotonic() - begun)}: {_last_line(log)}")
+                        say(f"{part.name}: {minutes(time.monotonic() - begun)}: {_last_line(printed)}")
+                finally:
+                    if shown:
+                        sys.stdout.buffer.write(printed.read())
+                        sys.stdout.flush()
+
+    def _start(self, part: Part, kept: pathlib.Path) -> subprocess.Popen[bytes]:
+        """The process of a part's command, which has a group of its own, so that all of it can be interrupted."""
+        options = f"{self.environment.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(f'{kept}/pytest.xml')}"
+        environment = {**self.environment, "PYTEST_ADDOPTS": options, "SEALER_JUNIT": str(kept)}
+        with self._lock, (kept / "log").open("wb") as output:
+            if self._stopping:
+                raise CannotRun("the run was interrupted")
+            process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", part.run],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._running.append(process)
+        return process
 
     def _notes(self, part: Part) -> tuple[str, ...]:
         return tuple(
             f"{program} was its double, since {variable} names no program"
             for program, variable in part.double.items()
-            if not self.environment.get(variable)
+            if not self.environment.get(variable, "").strip()
         )
 
-    def _interrupt(self) -> None:
-        """Let each command end in its own way."""
-        for process in self._running:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
+    def _stop(self) -> None:
+        """Start nothing more, and let what runs take itself down, as Ctrl-C would."""
+        with self._lock:
+            self._stopping = True
+            for process in self._running:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGINT)
 
 
 def _told(counts: Counts) -> str:
@@ -136,6 +189,7 @@ def _told(counts: Counts) -> str:
     return f": {counts.passed} passed" + (f", {skipped} skipped" if skipped else "") if counts.total else ""
 
 
-def _last_line(log: pathlib.Path) -> str:
-    lines = log.read_text("utf-8", "replace").splitlines()
+def _last_line(log: t.BinaryIO) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LAST_BYTES))
+    lines = log.read().decode("utf-8", "replace").splitlines()
     return next((line.strip()[:LINE_WIDTH] for line in reversed(lines) if line.strip()), "nothing printed so far")

@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.sealer.cluster.tests.tools.parts.outcome import Outcome, Result, total
 from ansible_collections.sealer.cluster.tests.tools.parts.plan import Part
 
-_ROW = "{:<18} {:>6} {:>8} {:>8}  {}"
+_HEAD = ("part", "tests", "skipped", "minutes", "result")
 
 
 def minutes(seconds: float) -> str:
@@ -24,30 +24,29 @@ def table(outcomes: t.Sequence[Outcome], seconds: float, left_out: t.Sequence[Pa
     seconds: how long all of it took, which is less than the sum where parts ran at the same time.
     """
     counts = total(one.counts for one in outcomes)
-    lines = [_ROW.format("part", "tests", "skipped", "minutes", "result")]
-    lines += [_row(one) for one in outcomes]
-    lines.append(_ROW.format("all", counts.total, sum(counts.skipped.values()), minutes(seconds), "").rstrip())
-    lines += _section("Skipped", [*_skipped_parts(outcomes), *_skipped_tests(outcomes)])
+    skipped = sum(counts.skipped.values())
+    rows = [_HEAD, *map(_row, outcomes), ("all", str(counts.total), str(skipped), minutes(seconds), "")]
+    width = max(len(row[0]) for row in rows)
+    lines = [f"{name:<{width}} {tests:>6} {left:>8} {took:>8}  {end}".rstrip() for name, tests, left, took, end in rows]
+    lines += _section(
+        "Skipped",
+        [f"{one.name}: {number}: {reason}" for one in outcomes for reason, number in one.counts.skipped.items()],
+    )
     lines += _section("Notes", [f"{one.name}: {note}" for one in outcomes for note in one.notes])
     lines += _section("Not part of this run", [f"{part.name}: {part.what}" for part in left_out])
-    failed = max(counts.failed, sum(not one.result.good for one in outcomes))
-    skipped = sum(counts.skipped.values()) + sum(one.result is Result.SKIPPED for one in outcomes)
-    return "\n".join([*lines, "", f"tests: {counts.passed} passed, {failed} failed, {skipped} skipped"])
+    return "\n".join([*lines, "", f"tests: {counts.passed} passed, {counts.failed} failed, {skipped} skipped"])
 
 
-def _row(one: Outcome) -> str:
+def _row(one: Outcome) -> tuple[str, str, str, str, str]:
     ran = one.result in (Result.PASSED, Result.FAILED)
-    numbers = (one.counts.total or "-", sum(one.counts.skipped.values())) if ran else ("-", "-")
     why = f": {one.why}" if one.why else ""
-    return _ROW.format(one.name, *numbers, minutes(one.seconds) if ran else "-", one.result.value + why)
-
-
-def _skipped_parts(outcomes: t.Sequence[Outcome]) -> list[str]:
-    return [f"{one.name}: all of it: {one.why}" for one in outcomes if one.result is Result.SKIPPED]
-
-
-def _skipped_tests(outcomes: t.Sequence[Outcome]) -> list[str]:
-    return [f"{one.name}: {number}: {reason}" for one in outcomes for reason, number in one.counts.skipped.items()]
+    return (
+        one.name,
+        str(one.counts.total) if ran and one.counts.total else "-",
+        str(sum(one.counts.skipped.values())),
+        minutes(one.seconds) if ran else "-",
+        one.result.value + why,
+    )
 
 
 def _section(title: str, lines: t.Sequence[str]) -> list[str]:

@@ -58,7 +58,7 @@ def test_one_line_a_quarter_of_a_second_and_one_at_the_end(tmp_path: pathlib.Pat
     assert len(lines(tmp_path / "p")) == 3
 
 
-def test_long_work_is_told_as_soon_as_it_begins(tmp_path: pathlib.Path) -> None:
+def test_long_work_is_told_as_soon_as_it_begins_and_ends(tmp_path: pathlib.Path) -> None:
     progress = EnvProgress("build", str(tmp_path / "p"), Clock())
     with progress.doing("building one"), progress.doing("building two"):
         pass
@@ -66,7 +66,7 @@ def test_long_work_is_told_as_soon_as_it_begins(tmp_path: pathlib.Path) -> None:
         raise OSError("full")
     progress.done()
     told = [line["doing"] for line in lines(tmp_path / "p")]
-    assert told == ["building one", "building one", "building three", ""]
+    assert told == ["building one", "building one", "building one", "", "building three", "", ""]
 
 
 def test_threads_lose_nothing(tmp_path: pathlib.Path) -> None:
