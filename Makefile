@@ -36,7 +36,7 @@ test-long: ## Run the other tests, or one part of them: make test-long PART=runt
 test-all: ## Run every test
 	@$(PARTS) all
 
-check unit images sanity integration faults lab: ## Run one part of make test
+check unit images sanity integration faults lab: ## Run that part of make test, and what it needs
 	@$(PARTS) $@
 
 bench: images ## Measure against the peers; writes docs/benchmarks.md

@@ -67,7 +67,7 @@ class NullProgress(Progress):
 
 
 class EnvProgress(Progress):
-    """Writes one JSON line at most every quarter of a second, and always one where long work begins or ends, and at the end.
+    """Writes one JSON line at most every quarter of a second, and always one where long work begins or ends.
 
     Work never fails because nobody can be told: when the file cannot be written, telling ends.
     """
