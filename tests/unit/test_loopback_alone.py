@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pathlib
 import socket
-import typing as t
 
 import pytest
 
@@ -29,14 +28,14 @@ def test_no_datagram_leaves_the_machine() -> None:
         sender.sendto(b"", (ELSEWHERE, 9))
 
 
-@pytest.mark.parametrize(
-    "look_up",
-    [lambda host: socket.gethostbyname(host), lambda host: socket.create_connection((host, 9), 1)],
-    ids=["look up", "connect"],
-)
-def test_no_name_is_looked_up_elsewhere(look_up: t.Callable[[str], object]) -> None:
+def test_no_name_is_looked_up_elsewhere() -> None:
     with pytest.raises(pytest.fail.Exception, match=r"speaks to registry\.example"):
-        look_up("registry.example")
+        socket.gethostbyname("registry.example")
+
+
+def test_no_connection_looks_up_a_name_elsewhere() -> None:
+    with pytest.raises(pytest.fail.Exception, match=r"speaks to registry\.example"):
+        socket.create_connection(("registry.example", 9), 1)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
