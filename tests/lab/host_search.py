@@ -20,7 +20,8 @@ import subprocess
 import sys
 import typing as t
 
-# File systems of the kernel, and content of images, which was there before the run and which nobody wrote into.
+# File systems of the kernel; content of images, which was there before the run; and what the container runtime keeps of
+# running pods, which have their Secrets there.
 PASSED_OVER = re.compile(
     r"/(proc|sys|dev"
     r"|var/lib/containerd|var/lib/k0s/(bin|containerd)|var/lib/rancher/k3s/(data|agent/containerd)"

@@ -142,7 +142,7 @@ class Lab:
 
     @property
     def inventory(self) -> pathlib.Path:
-        return self.directory / ("chosen.yml" if self.chosen else "hosts.yml")
+        return self.directory / f"{'+'.join(self.chosen) or 'hosts'}.yml"
 
     @property
     def hosts(self) -> dict[str, str]:
