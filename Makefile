@@ -49,4 +49,4 @@ docs: ## Write the reference of modules, roles and playbooks from their specs
 	@$(ENVIRONMENT) && python docs/generate.py
 
 collection: ## Build the collection's archive
-	@$(ENVIRONMENT) && ansible-galaxy collection build --force --output-path dist
+	@tests/tools/collection.sh dist

@@ -14,7 +14,12 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
-from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import Bundle, build, version_text
+from ansible_collections.sealer.cluster.plugins.plugin_utils._mirror_bundle import (
+    OLDEST_PYTHON,
+    Bundle,
+    build,
+    version_text,
+)
 
 MODE = "0755"
 
@@ -42,7 +47,7 @@ class ActionModule(ActionBase):
         except MirrorError as error:
             raise AnsibleActionFail(f"The mirror's program cannot be made: {error}") from error
         if arguments["python"]:
-            self._require_python(arguments["python"], bundle)
+            self._require_python(arguments["python"])
         before = self._state(dest, variables)
         after = {"path": dest, "sha256": bundle.sha256, "mode": MODE}
         if before != after and not self._task.check_mode:
@@ -56,20 +61,17 @@ class ActionModule(ActionBase):
             "diff": {"before": before, "after": after},
         }
 
-    def _require_python(self, path: str, bundle: Bundle) -> None:
+    def _require_python(self, path: str) -> None:
         told = self._low_level_execute_command(f"{shlex.quote(path)} -c {shlex.quote(_TELL_VERSION)}")
         numbers = told["stdout"].split()
         if told["rc"] != 0 or len(numbers) != 2:
             why = told["stderr"].strip() or "it does not tell its version"
             raise AnsibleActionFail(f"{path} is no Python that the mirror can run with: {why}")
         found = (int(numbers[0]), int(numbers[1]))
-        if found < bundle.python:
-            needs = [name for name, version in bundle.pythons.items() if version > found]
+        if found < OLDEST_PYTHON:
             raise AnsibleActionFail(
-                f"{path} is Python {version_text(found)}, the mirror's program needs {version_text(bundle.python)}, as "
-                f"these packages of the controller do: {', '.join(needs)}. Install older versions of them where "
-                "Ansible runs (the collection's requirements.txt names some for Python 3.8), or name a newer Python of "
-                "the host."
+                f"{path} is Python {version_text(found)}, the mirror's program needs {version_text(OLDEST_PYTHON)} or "
+                "later. Install a newer Python on the host and name it: registry_python."
             )
 
     def _state(self, dest: str, variables: Result) -> Result:

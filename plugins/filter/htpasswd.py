@@ -30,7 +30,7 @@ description:
 author:
   - sealer.cluster contributors (@sealerio)
 requirements:
-  - bcrypt >= 4.0 (on the controller)
+  - bcrypt >= 4.0, < 6 (on the controller)
 positional: scope, cost
 options:
   _input:

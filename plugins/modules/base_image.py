@@ -30,7 +30,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.1.0
 requirements:
-  - PyYAML
+  - PyYAML >= 6.0, < 7
   - go, gcc, apt-get and dpkg-deb, for building only
 extends_documentation_fragment:
   - sealer.cluster.attributes

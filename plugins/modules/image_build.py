@@ -29,8 +29,8 @@ author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.1.0
 requirements:
-  - PyYAML
-  - urllib3 >= 1.26
+  - PyYAML >= 6.0, < 7
+  - urllib3 >= 2.0, < 3
 extends_documentation_fragment:
   - sealer.cluster.attributes
   - sealer.cluster.store

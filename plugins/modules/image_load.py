@@ -125,6 +125,7 @@ diff:
         whole: true
 """
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -178,7 +179,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec=merged(STORE_SPEC, SPEC), supports_check_mode=True)
     params = module.params
     try:
-        result = load_images(params["store"] or default_store(), params["path"], params["name"], module.check_mode)
+        result = load_images(
+            params["store"] or default_store(), os.path.abspath(params["path"]), params["name"], module.check_mode
+        )
     except SealerError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -18,7 +18,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.1.0
 requirements:
-  - urllib3
+  - urllib3 >= 2.0, < 3
 extends_documentation_fragment:
   - sealer.cluster.attributes
   - sealer.cluster.store

@@ -210,7 +210,7 @@ def main() -> None:
     params = module.params
     try:
         layout = Layout.open(params["store"] or default_store())
-        result = save_image(layout, params["name"], params["dest"], params["force"], module.check_mode)
+        result = save_image(layout, params["name"], os.path.abspath(params["dest"]), params["force"], module.check_mode)
     except SealerError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

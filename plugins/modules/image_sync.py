@@ -20,7 +20,7 @@ author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.2.0
 requirements:
-  - urllib3
+  - urllib3 >= 2.0, < 3
 extends_documentation_fragment:
   - sealer.cluster.attributes
   - sealer.cluster.store

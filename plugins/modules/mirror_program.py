@@ -15,14 +15,9 @@ author:
 description:
   - Makes the program of the mirror, which serves a store of container images to the nodes of a cluster, and sends it to
     the host when what is there differs.
-  - The program is one file that needs nothing on the host but Python. It is made on the controller from this
-    collection and the Python packages below that are installed there; the same versions make the same file.
-  - It runs with Python 3.8 and newer where the packages do. The collection's C(requirements.txt) names versions that
-    do; with newer ones, hosts need a newer Python.
-requirements:
-  - gunicorn >= 23, < 24 (on the controller)
-  - prometheus_client >= 0.20, < 1 (on the controller)
-  - urllib3 >= 2.0, < 3 (on the controller)
+  - The program is one file that needs nothing on the host but Python 3.8 or later. It is made on the controller from
+    this collection alone. The Python packages inside it ship with the collection, pinned by version and hash in
+    C(meta/mirror-requirements.txt), so the same collection makes the same file on every controller.
 options:
   dest:
     description:

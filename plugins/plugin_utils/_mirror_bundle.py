@@ -12,14 +12,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
-import sys
 import typing as t
 import zipfile
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.plugin_utils._wheels import Files, wheels
 
 OLDEST_PYTHON = (3, 8)
 SHEBANG = b"#!/usr/bin/env python3\n"
@@ -27,11 +25,7 @@ SHEBANG = b"#!/usr/bin/env python3\n"
 _COLLECTION = "ansible_collections.sealer.cluster."
 _ENTRY_MODULE = f"{_COLLECTION}plugins.module_utils._mirror.serving.server"
 _COLLECTION_ROOT = Path(__file__).parents[2]
-_LICENSES = ("LICENSE", "LICENCE", "COPYING", "NOTICE", "METADATA")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-
-# gunicorn asks for 'packaging' too, but only its gevent and eventlet workers, which are not used, import it.
-BUNDLED = {"gunicorn": ">=23,<24", "prometheus_client": ">=0.20,<1", "urllib3": ">=2.0,<3"}
 
 _MAIN = """\
 import sys
@@ -44,7 +38,6 @@ from {entry} import main
 sys.exit(main())
 """
 
-Files = t.Dict[str, bytes]
 Version = t.Tuple[int, int]
 
 
@@ -54,12 +47,6 @@ class Bundle:
 
     data: bytes
     packages: dict[str, str]
-    pythons: dict[str, Version]
-
-    @property
-    def python(self) -> Version:
-        """The oldest Python that can run it."""
-        return max(self.pythons.values())
 
     @property
     def sha256(self) -> str:
@@ -68,18 +55,14 @@ class Bundle:
 
 
 def build() -> Bundle:
-    """Make the file: the same sources give the same bytes, on every machine. Raises MirrorError."""
+    """Make the file: the same collection gives the same bytes, on every controller. Raises MirrorError."""
     files = _our_modules(_ENTRY_MODULE)
-    packages, pythons = {}, {"sealer.cluster": OLDEST_PYTHON}
-    for name, versions in BUNDLED.items():
-        distribution = _distribution(name, versions)
-        packages[name] = distribution.version
-        pythons[name] = _oldest_python(distribution)
-        files.update(_package_files(distribution))
-    oldest = max(pythons.values())
-    main = _MAIN.format(oldest=oldest, python=version_text(oldest), entry=_ENTRY_MODULE)
+    bundled = wheels()
+    for wheel in bundled:
+        files.update(wheel.files())
+    main = _MAIN.format(oldest=OLDEST_PYTHON, python=version_text(OLDEST_PYTHON), entry=_ENTRY_MODULE)
     files["__main__.py"] = main.encode("utf-8")
-    return Bundle(_zipapp(files), packages, pythons)
+    return Bundle(_zipapp(files), {wheel.name: wheel.version for wheel in bundled})
 
 
 def version_text(version: Version) -> str:
@@ -117,49 +100,6 @@ def _collection_imports(source: bytes, path: str) -> set[str]:
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     ours = {name.removeprefix(_COLLECTION) for name in found if name.startswith(_COLLECTION)}
     return {_COLLECTION + name for name in ours if (_COLLECTION_ROOT / f"{name.replace('.', '/')}.py").is_file()}
-
-
-def _distribution(name: str, versions: str) -> metadata.Distribution:
-    from packaging.specifiers import SpecifierSet
-
-    wanted = f"{name}{versions}"
-    fix = f"Install it where Ansible runs: python3 -m pip install '{wanted}'."
-    try:
-        found = metadata.distribution(name)
-    except metadata.PackageNotFoundError as error:
-        raise MirrorError(f"the Python package {name} is missing", where="controller", fix=fix) from error
-    if found.version not in SpecifierSet(versions):
-        raise MirrorError(
-            f"the Python package {name} has version {found.version}",
-            where="controller",
-            why=f"the mirror is made with {wanted}",
-            fix=fix,
-        )
-    return found
-
-
-def _oldest_python(distribution: metadata.Distribution) -> Version:
-    from packaging.specifiers import SpecifierSet
-
-    wanted = SpecifierSet(str(distribution.metadata.json.get("requires_python", "")))
-    candidates = [(OLDEST_PYTHON[0], minor) for minor in range(OLDEST_PYTHON[1], sys.version_info.minor + 1)]
-    return next((version for version in candidates if version_text(version) in wanted), candidates[-1])
-
-
-def _package_files(distribution: metadata.Distribution) -> Files:
-    files: Files = {}
-    for file in distribution.files or ():
-        is_told = file.parts[0].endswith(".dist-info") and file.name.startswith(_LICENSES)
-        if ".." not in file.parts and (file.suffix == ".py" or is_told):
-            files[file.as_posix()] = file.read_binary()
-    if not any(name.endswith(".py") for name in files):
-        raise MirrorError(
-            f"the files of the Python package {distribution.name} cannot be listed",
-            where="controller",
-            why="its installation has no RECORD",
-            fix="Install it with pip.",
-        )
-    return files
 
 
 def _zipapp(files: Files) -> bytes:

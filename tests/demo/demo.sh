@@ -26,11 +26,10 @@ login() {
 }
 
 install_collection() {
-    step "Install the collection as a user would (5 s)"
-    rm -rf "$SEALER_CACHE/demo/dist"
-    ansible-galaxy collection build "$here" --force --output-path "$SEALER_CACHE/demo/dist"
-    ansible-galaxy collection install "$SEALER_CACHE"/demo/dist/*.tar.gz --force --offline --collections-path "$SEALER_CACHE/demo"
-    export ANSIBLE_COLLECTIONS_PATH=$SEALER_CACHE/demo
+    step "Install the collection as a user would (30 s the first time)"
+    local environment
+    environment=$("$here/tests/tools/installed.sh")
+    eval "$environment"
 }
 
 site() {

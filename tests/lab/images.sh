@@ -9,9 +9,10 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
+# The collection as users have it builds them.
 build() {
-    ansible-playbook sealer.cluster.build -e "sealer_store=${SEALER_LAB_STORE:-$SEALER_CACHE/store}" -e "sealer_build_cache=$SEALER_CACHE/parts" \
-        -e "sealer_build_path=${3:-$here/images/$1}" -e "sealer_build_directory=$SEALER_CACHE/contexts/${2%%:*}" -e "sealer_build_name=$2" "${@:4}"
+    (eval "$("$here/tests/tools/installed.sh")" && ansible-playbook sealer.cluster.build -e "sealer_store=${SEALER_LAB_STORE:-$SEALER_CACHE/store}" -e "sealer_build_cache=$SEALER_CACHE/parts" \
+        -e "sealer_build_path=${3:-$here/images/$1}" -e "sealer_build_directory=$SEALER_CACHE/contexts/${2%%:*}" -e "sealer_build_name=$2" "${@:4}")
 }
 
 # Beside a copy of its parts list lies the program, which no module registry has: copy_with RUNTIME PROGRAM VERSION

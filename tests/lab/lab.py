@@ -9,10 +9,12 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import time
 import typing as t
@@ -68,9 +70,17 @@ class Run:
         return all(host.changed == host.failed == host.unreachable == 0 for host in self.hosts.values())
 
 
+@functools.cache
+def installed() -> dict[str, str]:
+    """The environment in which the collection is installed as users have it, with the newest versions it allows."""
+    script = HERE.parent / "tools" / "installed.sh"
+    done = subprocess.run([script], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(word.split("=", 1) for word in shlex.split(done.stdout)[1:])
+
+
 def playbook(name: str, *arguments: str, **environment: str) -> Run:
     """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it."""
-    settings = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **environment}
+    settings = {**os.environ, **installed(), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **environment}
     command = ["ansible-playbook", name, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings, cwd=HERE, timeout=1800)
     return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))

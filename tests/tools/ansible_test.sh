@@ -19,6 +19,7 @@ trap 'rm -rf "$root"' EXIT
 copy=$root/ansible_collections/sealer/cluster
 mkdir -p "$copy"
 git -C "$here" ls-files -z --cached --others --exclude-standard --deduplicate | rsync -a --from0 --ignore-missing-args --files-from=- "$here/" "$copy/"
+cp -R "$here/wheels" "$copy/"
 git -C "$copy" init --quiet
 git -C "$copy" add --all
 export ANSIBLE_COLLECTIONS_PATH=$root PYTHONPATH=

@@ -62,6 +62,7 @@ make_environment() {
             { tail -n 20 "$cache/pip.log" >&2; fail "Python packages could not be installed (whole log: $cache/pip.log). Check pip's settings, then run this again."; }
         touch "$venv/.complete"
     }
+    "$here/tests/tools/wheels.sh" "$venv/bin/python" || exit
     mkdir -p "$tree/ansible_collections/sealer"
     ln -sfn "$here" "$tree/ansible_collections/sealer/cluster"
 }

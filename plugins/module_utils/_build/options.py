@@ -31,10 +31,11 @@ def request_from(params: t.Mapping[str, t.Any], environment: t.Mapping[str, str]
         platforms.append(platform)
     if params["parallel"] < 1:
         raise BuildError("parallel: must be at least 1", why=f"it is {params['parallel']}")
+    path = os.path.abspath(params["path"])
     return BuildRequest(
         name=Reference.parse(params["name"]),
-        path=params["path"],
-        file=os.path.join(params["path"], params["file"] or KUBEFILE),
+        path=path,
+        file=os.path.join(path, params["file"] or KUBEFILE),
         platforms=platforms,
         build_args=_texts("build_args", params["build_args"]),
         labels=_texts("labels", params["labels"]),
