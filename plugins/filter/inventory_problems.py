@@ -10,6 +10,7 @@ import functools
 import typing as t
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.plugin_utils._groups import KINDS, convention_of, hosts_of
 from ansible_collections.sealer.cluster.plugins.plugin_utils._host_aliases import Taken, alias_problems
 from ansible_collections.sealer.cluster.plugins.plugin_utils._node_labels import label_problems, role_problems
 
@@ -42,7 +43,9 @@ options:
     type: dict
     required: true
   named_groups:
-    description: Names of groups that variables ask for; empty ones are left out.
+    description:
+      - Groups that variables name, those of control planes, workers and registry hosts, in this order. An empty name
+        is none.
     type: list
     elements: str
     default: []
@@ -51,7 +54,7 @@ options:
 EXAMPLES = r"""
 - name: Look at the inventory
   ansible.builtin.debug:
-    msg: "{{ groups | sealer.cluster.inventory_problems(groups['k8s_cluster'], hostvars, ['sealer_registry']) }}"
+    msg: "{{ groups | sealer.cluster.inventory_problems(groups['k8s_cluster'], hostvars, ['planes', 'boxes', '']) }}"
 """
 
 RETURN = r"""
@@ -62,8 +65,6 @@ _value:
   sample: ["w1 and w2 have the same address 10.0.0.12. Give each host its own ansible_host or sealer_node_address"]
 """
 
-# In these projects a host of the first group is none of the second, whatever workloads it may run.
-_APART = (("server", "agent"), ("masters", "nodes"), ("master", "node"))
 _ADDRESSES = ("sealer_node_address", "ansible_host")
 _API_NAME = "apiserver.cluster.local"
 
@@ -84,12 +85,14 @@ def inventory_problems(
     ]
     if not hosts:
         problems.append("The inventory names no host of a cluster. Put one into the group kube_control_plane")
-    for one, other in _APART:
-        both = [host for host in groups.get(one) or () if host in hosts and host in (groups.get(other) or ())]
-        if both:
-            problems.append(
-                f"{' and '.join(both)}: in the groups {one} and {other} at once. Leave each host in one of them"
-            )
+    used = convention_of(groups, dict(zip(KINDS, named_groups)))
+    workers = hosts_of(groups, used.worker)
+    both = [host for host in hosts_of(groups, used.control_plane) if host in hosts and host in workers]
+    if used.apart and both:
+        problems.append(
+            f"{' and '.join(both)}: in the groups {used.control_plane} and {used.worker} at once. Leave each host"
+            " in one of them"
+        )
     alike = _sharing({host: _inventory_address(host, hostvars[host]) for host in hosts})
     problems += [
         f"{' and '.join(names)} have the same address {address}."

@@ -17,12 +17,12 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 git -C "$here" rev-parse --git-dir >/dev/null 2>&1 || fail "$here is not a git checkout: which files belong to the collection is not known."
 python=python3
-"$python" -m pip --version >/dev/null 2>&1 && command -v ansible-galaxy >/dev/null || {
+if ! "$python" -m pip --version >/dev/null 2>&1 || ! command -v ansible-galaxy >/dev/null; then
     "$python" -m venv "$scratch/venv" || fail "a virtual environment cannot be made. Install Python's venv (on Debian, the package python3-venv)."
     python=$scratch/venv/bin/python
     "$python" -m pip install --quiet --disable-pip-version-check "$(grep ^ansible-core== "$here/requirements.txt")"
     PATH=$scratch/venv/bin:$PATH
-}
+fi
 "$here/tests/tools/wheels.sh" "$python"
 mkdir "$scratch/collection"
 (cd "$here" && git ls-files -z --cached --others --exclude-standard --deduplicate | while IFS= read -r -d '' file; do

@@ -37,7 +37,7 @@ install() {
     made=$(mktemp -d "$cache/installed/making.XXXXXX")
     trap 'rm -rf "$made"' RETURN
     PATH=$environment/bin:$PATH "$here/tests/tools/collection.sh" "$made/dist" >&2
-    ANSIBLE_COLLECTIONS_PATH=$made PYTHONPATH= "$environment/bin/ansible-galaxy" collection install "$made"/dist/*.tar.gz --offline --collections-path "$made" >&2
+    ANSIBLE_COLLECTIONS_PATH=$made PYTHONPATH="" "$environment/bin/ansible-galaxy" collection install "$made"/dist/*.tar.gz --offline --collections-path "$made" >&2
     mv --no-target-directory "$made" "$1" 2>/dev/null || [ -e "$1" ]
 }
 

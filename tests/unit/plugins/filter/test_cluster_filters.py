@@ -10,8 +10,10 @@ import typing as t
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.sealer.cluster.plugins.filter import foreign_groups as foreign
 from ansible_collections.sealer.cluster.plugins.filter.cluster_hosts import FilterModule, cluster_hosts
 from ansible_collections.sealer.cluster.plugins.filter.merge_documents import merge_documents
+from ansible_collections.sealer.cluster.plugins.plugin_utils._groups import CONVENTIONS, Convention
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
@@ -44,6 +46,50 @@ DOCUMENTS = st.dictionaries(st.text(max_size=2), JSON, max_size=4)
 )
 def test_kinds_of_hosts(groups: t.Dict[str, t.List[str]], kind: str, expected: t.List[str]) -> None:
     assert cluster_hosts(groups, kind, {}) == expected
+
+
+ALL_KINDS = ("control_plane", "worker", "registry", "cluster", "schedulable", "all")
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"server": ["x1"], "workers": ["x2"], "nodes": ["x3"], "masters": ["x4"]},
+        {"master": ["x1"], "node": ["x2"], "agent": ["x3", "w1"], "kube-node": ["x4"]},
+    ],
+)
+@pytest.mark.parametrize("ours", [OURS, {"kube_control_plane": ["c1"]}], ids=["whole", "without workers"])
+def test_groups_of_another_convention_are_not_looked_at(
+    ours: t.Dict[str, t.List[str]], foreign: t.Dict[str, t.List[str]], kind: str
+) -> None:
+    assert cluster_hosts({**foreign, **ours}, kind, {}) == cluster_hosts(ours, kind, {})
+
+
+@pytest.mark.parametrize("used", CONVENTIONS, ids=lambda used: f"{used.control_plane}-{used.worker}")
+def test_the_first_convention_with_control_planes_counts_alone(used: Convention) -> None:
+    later = CONVENTIONS[CONVENTIONS.index(used) + 1 :]
+    foreign = {group: ["x"] for one in later for group in (one.control_plane, one.worker)}
+    groups = {**foreign, "kube_node": [], "kube_control_plane": [], used.control_plane: ["c"], used.worker: ["w"]}
+    assert cluster_hosts(groups, "cluster", {}) == ["c", "w"]
+
+
+def test_a_named_control_plane_group_does_not_bring_foreign_workers() -> None:
+    groups = {"bosses": ["b"], "agent": ["x"], "nodes": ["x"], "kube_node": ["w"]}
+    assert cluster_hosts(groups, "cluster", {"control_plane": "bosses"}) == ["b", "w"]
+    assert cluster_hosts(groups, "cluster", {"control_plane": "server"}) == ["x"]
+
+
+def test_foreign_groups_are_told() -> None:
+    environment = Environment(autoescape=True)
+    environment.filters.update(foreign.FilterModule().filters())
+    template = environment.from_string("{{ groups | foreign_groups | join('|') | safe }}")
+    assert template.render(groups=OURS) == ""
+    told = template.render(groups={**OURS, "nodes": ["x1", "w1", "x2"], "masters": ["c1"]}).split("|")
+    assert len(told) == 1
+    assert told[0].startswith("Group nodes (x1, x2) is not part of the cluster, because the inventory has kube_control")
+    named = template.render(groups={**OURS, "edge": ["e"]}, sealer_worker_group="edge").split("|")
+    assert [line.split(" is ")[0] for line in named] == ["Group kube_node (w1, w2)"]
 
 
 def asked(question: str, **variables: t.Any) -> str:
