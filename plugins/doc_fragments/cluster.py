@@ -44,4 +44,18 @@ options:
     type: list
     elements: str
     default: []
+  addresses:
+    description:
+      - Addresses of the cluster's hosts by name in the inventory, for the record. A later run with C(--limit) reads
+        there where the hosts are that it leaves out. An address stays recorded until there is another for that name.
+    type: dict
+    default: {}
+  pod_subnet:
+    description: Networks of pods, separated by commas, for the record.
+    type: str
+    default: ""
+  service_subnet:
+    description: Networks of Services, separated by commas, for the record.
+    type: str
+    default: ""
 """

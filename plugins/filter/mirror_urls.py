@@ -16,8 +16,8 @@ name: mirror_urls
 short_description: URLs of the mirrors that run on these hosts
 version_added: 0.1.0
 description:
-  - The address of each host is its C(sealer_node_address), else the address of its default route as far as facts are
-    known, else C(ansible_host), else its name.
+  - The address of each host is its C(sealer_node_address), which may be a name here, else what
+    P(sealer.cluster.node_addresses#filter) takes. A host of which no address is known is an error.
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hostvars, port
@@ -55,7 +55,7 @@ _value:
 def mirror_urls(
     hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]], port: int | str = 5000
 ) -> list[str]:
-    """A URL for each host."""
+    """A URL for each host. Raises AnsibleFilterError where an address is not known."""
     if isinstance(hosts, str) or not isinstance(hosts, t.Sequence) or not isinstance(hostvars, t.Mapping):
         raise AnsibleFilterError("mirror_urls wants a list of hosts and the variable 'hostvars'")
     return [f"https://{bracketed(address_of(host, hostvars[host]))}:{int(port)}" for host in hosts]

@@ -16,8 +16,9 @@ name: node_addresses
 short_description: IP addresses of these hosts
 version_added: 0.2.0
 description:
-  - The address of each host is its C(sealer_node_address), else the address of its default route as far as facts are
-    known, else C(ansible_host). Hosts of which only a name is known are left out.
+  - The address of each host is its C(sealer_node_address), else that of its default route, else another that its facts
+    show. How Ansible reaches a host is no answer, because that may be a network that the other hosts do not know.
+  - A host of which no address is known is an error, so no list is ever shorter than the cluster.
 author:
   - sealer.cluster contributors (@sealerio)
 positional: hostvars
@@ -49,10 +50,14 @@ _value:
 
 
 def node_addresses(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
-    """An address for each host that has one."""
+    """An address for each host. Raises AnsibleFilterError where one is not known, or is a name."""
     if isinstance(hosts, str) or not isinstance(hosts, t.Sequence) or not isinstance(hostvars, t.Mapping):
         raise AnsibleFilterError("node_addresses wants a list of hosts and the variable 'hostvars'")
-    return [address for host in hosts if is_address(address := address_of(host, hostvars[host]))]
+    addresses = {host: address_of(host, hostvars[host]) for host in hosts}
+    for host, address in addresses.items():
+        if not is_address(address):
+            raise AnsibleFilterError(f"sealer_node_address of {host} is {address!r}, and has to be an IP address")
+    return list(addresses.values())
 
 
 class FilterModule:

@@ -10,7 +10,7 @@ import ipaddress
 import typing as t
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.sealer.cluster.plugins.plugin_utils._addresses import address_of, is_address
+from ansible_collections.sealer.cluster.plugins.plugin_utils._addresses import is_address, known_address
 from ansible_collections.sealer.cluster.plugins.plugin_utils._interfaces import interface_of, interfaces
 
 DOCUMENTATION = r"""
@@ -85,7 +85,7 @@ def virtual_address_problems(
 
 def _own(host: str, variables: t.Mapping[str, t.Any]) -> set[str]:
     """Not all that its interfaces have: one of the hosts has the virtual address itself."""
-    return {address_of(host, variables), str(variables.get("ansible_host") or host)}
+    return {known_address(variables), str(variables.get("ansible_host") or host)}
 
 
 def _out_of_reach(host: str, variables: t.Mapping[str, t.Any], address: str) -> t.Iterator[str]:
@@ -94,7 +94,7 @@ def _out_of_reach(host: str, variables: t.Mapping[str, t.Any], address: str) -> 
     if named and found and named not in found:
         yield f"kubeadm_virtual_interface: {host} has no interface {named}. It has {', '.join(sorted(found))}"
         return
-    interface = named or interface_of(variables.get("ansible_facts") or {}, address_of(host, variables))
+    interface = named or interface_of(variables.get("ansible_facts") or {}, known_address(variables))
     wanted = ipaddress.ip_address(address)
     # Virtual addresses are alone in theirs, and a link's own are no place for one.
     shared = [held for held in found.get(interface, []) if not held.is_link_local]

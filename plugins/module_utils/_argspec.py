@@ -47,6 +47,9 @@ CLUSTER_SPEC: ArgumentSpec = {
     "endpoint": {"type": "str", "required": True},
     "control_planes": {"type": "list", "elements": "str", "default": []},
     "workers": {"type": "list", "elements": "str", "default": []},
+    "addresses": {"type": "dict", "default": {}},
+    "pod_subnet": {"type": "str", "default": ""},
+    "service_subnet": {"type": "str", "default": ""},
 }
 
 

@@ -133,7 +133,7 @@ def main() -> None:
         )
         launcher = Launcher(
             run,
-            Kubectl(run, params["kubeconfig"], module.tmpdir),
+            Kubectl(run, params["kubeconfig"]),
             rootfs=params["rootfs"],
             timeout=params["wait_timeout"],
             check=module.check_mode,

@@ -97,7 +97,7 @@ def main() -> None:
         if found is None:
             steps = node_labels.plan([], wanted)
         else:
-            labeller = node_labels.Labeller(Kubectl(module_runner(module), found, module.tmpdir))
+            labeller = node_labels.Labeller(Kubectl(module_runner(module), found))
             steps = labeller.plan(wanted, 0 if module.check_mode else module.params["wait_timeout"])
             if not module.check_mode:
                 labeller.apply(steps)

@@ -86,7 +86,7 @@ def main() -> None:
     )
     name = module.params["name"]
     run = module_runner(module)
-    kubectl, etcd = Kubectl(run, module.params["kubeconfig"], module.tmpdir), Etcd(run, place_here())
+    kubectl, etcd = Kubectl(run, module.params["kubeconfig"]), Etcd(run, place_here())
     try:
         objects = [kind for kind in _kinds() if kubectl.get(kind, name) is not None]
         members = etcd.left_by(name) if etcd.stacked else []

@@ -40,6 +40,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+joined:
+  description: Whether this host is a node that this collection made, from beginning to end.
+  returned: success
+  type: bool
+  sample: true
 cluster:
   description: The cluster.
   returned: success
@@ -105,10 +110,16 @@ ansible_facts:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, kubeadm_info
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    k0s,
+    k0s_cluster,
+    kubeadm_info,
+    membership,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import read_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 
@@ -116,17 +127,18 @@ def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     run = module_runner(module)
     try:
-        state = read_state()
-        if state is None:
+        joined, state = membership.is_member(K0S), read_state()
+        if state is None or not joined:
             nothing = kubeadm_info.cluster_of(None, [], [])
-            module.exit_json(changed=False, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
-        kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
+            module.exit_json(changed=False, joined=joined, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
+        kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)
         members = k0s_cluster.members_of(kubectl.items("nodes"), kubectl.items(k0s.CONTROLLERS))
         cluster = kubeadm_info.cluster_of(state, members, k0s_cluster.certificates(run))
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
+        joined=True,
         cluster=cluster,
         ansible_facts={
             "sealer_kubeconfig_path": k0s.ADMIN_KUBECONFIG,

@@ -122,7 +122,7 @@ def main() -> None:
     node = k0s.Node(controller=True, workloads=params.pop("workloads"), timeout=params.pop("timeout"))
     inputs = by_kind([params.pop("configuration")])
     run = module_runner(module)
-    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
+    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)
     try:
         todo = membership.plan(new_state(runtime=k0s.RUNTIME, inputs=inputs, **params), kubectl, K0S)
         said = ""

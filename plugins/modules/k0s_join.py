@@ -138,7 +138,7 @@ def run_module(module: AnsibleModule) -> Json:
     node = k0s.Node(controller=controller, workloads=workloads, timeout=params.pop("timeout"))
     request = k0s_cluster.JoinRequest(node=node, **params)
     run = module_runner(module)
-    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
+    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)
     joins = k0s_cluster.needs_to_join(request)
     said = k0s_cluster.join(run, request, kubectl) if joins and not module.check_mode else ""
     wanted = {"cluster": request.name, "node": name, "role": role}

@@ -12,8 +12,7 @@ module: k0s_token
 short_description: Make and end credentials with which hosts join a cluster that k0s runs
 version_added: 0.2.0
 description:
-  - Runs on a control plane. Makes a join token that soon expires, when one of the hosts named is not a working member
-    yet, and ends it after use.
+  - Runs on a control plane. Makes a join token that soon expires, where hosts join, and ends it after use.
   - Before a token for a control plane is made, etcd has to be healthy.
   - The result holds the token, so register it in a task with C(no_log).
 author:
@@ -28,7 +27,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Once all hosts named are members, no token is made.
+      - Where no host joins, no token is made.
 options:
   state:
     description: Whether to make a token or to end one.
@@ -41,14 +40,12 @@ options:
     choices: [control_plane, worker]
     default: worker
   nodes:
-    description: Names of the hosts that the cluster shall have. With O(role=control_plane), one.
-    type: list
-    elements: str
-    default: []
-  address:
-    description: Address of the one host in O(nodes) that is to become a control plane.
-    type: str
-    default: ''
+    description:
+      - The hosts that join, each name with its address. A host that is a node has no place here. When it is empty, no
+        token is made, and only what is no secret is returned.
+      - A node of the same name that is ready has to have the same address. It is what an interrupted attempt left.
+    type: dict
+    default: {}
   ttl:
     description: How long the token is valid, as a duration of Go.
     type: str
@@ -64,7 +61,7 @@ seealso:
 EXAMPLES = r"""
 - name: Make credentials for the new workers
   sealer.cluster.k0s_token:
-    nodes: [w1, w2]
+    nodes: {w1: 10.0.0.21, w2: 10.0.0.22}
   delegate_to: cp1
   run_once: true
   no_log: true
@@ -80,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Which of the hosts are no working members.
+  description: Names of the hosts that join.
   returned: with O(state=present)
   type: list
   elements: str
@@ -107,7 +104,6 @@ ca:
   sample: "-----BEGIN CERTIFICATE-----..."
 """
 
-import datetime
 import os
 import typing as t
 
@@ -123,8 +119,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "role": {"type": "str", "choices": [membership.CONTROL_PLANE, membership.WORKER], "default": membership.WORKER},
-    "nodes": {"type": "list", "elements": "str", "default": []},
-    "address": {"type": "str", "default": ""},
+    "nodes": {"type": "dict", "default": {}},
     "ttl": {"type": "str", "default": "15m0s"},
     "id": {"type": "str", "default": ""},
 }
@@ -132,24 +127,25 @@ ARGUMENT_SPEC = {
 
 def credentials(module: AnsibleModule) -> t.Dict[str, t.Any]:
     """Who is missing, and a token for them."""
-    nodes, role = list(module.params["nodes"]), str(module.params["role"])
+    joining, role = membership.joining(module.params["nodes"]), str(module.params["role"])
     if module.check_mode and not os.path.exists(k0s.ADMIN_KUBECONFIG):
-        return {"missing": sorted(set(nodes)), "token": None, "id": "", "endpoint": "", "ca": ""}
+        return {"missing": sorted(joining), "token": None, "id": "", "endpoint": "", "ca": ""}
     ca = certificate_authority(k0s.CA_CERTIFICATE)
     state = membership.own_state()
     run = module_runner(module)
-    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG, module.tmpdir)
-    missing = k0s_cluster.missing(role, nodes, kubectl, datetime.datetime.now(datetime.timezone.utc))
+    kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)
+    missing = sorted(joining)
     token = None
     if missing and not module.check_mode:
+        membership.refuse_taken_names(kubectl.items("nodes"), joining)
         if role == membership.CONTROL_PLANE:
-            if len(nodes) != 1:
+            if len(missing) != 1:
                 raise ClusterError(
-                    f"{len(nodes)} hosts ask for credentials of control planes at once",
+                    f"{len(missing)} hosts ask for credentials of control planes at once",
                     why="etcd takes one new member at a time",
                     fix="Set serial: 1 for the play",
                 )
-            Etcd(run, K0S.etcd).make_room(missing[0], module.params["address"])
+            Etcd(run, K0S.etcd).make_room(missing[0], joining[missing[0]])
             k0s_cluster.refuse_sick_etcd(run, kubectl)
         token = k0s_cluster.create_token(run, role, module.params["ttl"])
     name = k0s.token_id(token) if token else ""

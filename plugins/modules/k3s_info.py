@@ -128,7 +128,7 @@ def main() -> None:
         if state is None or not joined:
             nothing = kubeadm_info.cluster_of(None, [], [])
             module.exit_json(changed=False, joined=joined, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
-        nodes = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir).items("nodes")
+        nodes = Kubectl(run, k3s.ADMIN_KUBECONFIG).items("nodes")
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     dates = expiry(run, k3s.CERTIFICATES, ["*.crt", "etcd/*.crt"])

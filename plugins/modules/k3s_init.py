@@ -121,12 +121,12 @@ def main() -> None:
     node = k3s.Node(params.pop("node"), server=True, timeout=params.pop("timeout"))
     inputs = {"server": without_secrets(params.pop("configuration"))}
     run = module_runner(module)
-    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir)
+    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG)
     try:
         todo = membership.plan(new_state(runtime=k3s.RUNTIME, inputs=inputs, **params), kubectl, K3S)
         said = ""
         if todo.changed and not module.check_mode:
-            said = k3s.initialise(run, params["name"], node, todo, kubectl, module.tmpdir)
+            said = k3s.initialise(run, params["name"], node, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     before = pretty(todo.before) if todo.before else ""

@@ -143,9 +143,9 @@ def run_module(module: AnsibleModule) -> Json:
     request = k3s.JoinRequest(node=node, **params)
     run = module_runner(module)
     joins = k3s.needs_to_join(request)
-    said = k3s.join(run, request, module.tmpdir) if joins and not module.check_mode else ""
+    said = k3s.join(run, request) if joins and not module.check_mode else ""
     wanted = {"cluster": request.name, "node": node.name, "role": role}
-    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir) if server else None
+    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG) if server else None
     result = membership.joined(joins, module.check_mode, request.endpoint, wanted, node.name, kubectl)
     return {**result, **({"k3s_output": said} if said else {})}
 

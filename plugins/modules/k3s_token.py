@@ -31,7 +31,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Once all hosts named are nodes and ready, no token is made.
+      - Where no host joins, no token is made.
 options:
   state:
     description: Whether credentials are made or taken back.
@@ -44,14 +44,12 @@ options:
     choices: [control_plane, worker]
     default: worker
   nodes:
-    description: Names of the nodes that the cluster shall have. With O(role=control_plane), one.
-    type: list
-    elements: str
-    default: []
-  address:
-    description: Address of the one host in O(nodes) that is to become a control plane.
-    type: str
-    default: ''
+    description:
+      - The hosts that join, each name with its address. A host that is a node has no place here. When it is empty, no
+        token is made, and only what is no secret is returned.
+      - A node of the same name that is ready has to have the same address. It is what an interrupted attempt left.
+    type: dict
+    default: {}
   token:
     description: With O(state=absent), the token to take back.
     type: str
@@ -66,7 +64,7 @@ seealso:
 EXAMPLES = r"""
 - name: Make credentials for the new workers
   sealer.cluster.k3s_token:
-    nodes: [w1, w2]
+    nodes: {w1: 10.0.0.21, w2: 10.0.0.22}
   delegate_to: cp1
   run_once: true
   no_log: true
@@ -83,7 +81,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Which of the nodes are not there or not ready.
+  description: Names of the hosts that join.
   returned: when O(state=present)
   type: list
   elements: str
@@ -112,10 +110,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k3s
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import (
-    certificate_authority,
-    missing_nodes,
-)
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import certificate_authority
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K3S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
@@ -123,8 +118,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 ARGUMENT_SPEC: Json = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "role": {"type": "str", "choices": [membership.CONTROL_PLANE, membership.WORKER], "default": membership.WORKER},
-    "nodes": {"type": "list", "elements": "str", "default": []},
-    "address": {"type": "str", "default": ""},
+    "nodes": {"type": "dict", "default": {}},
     "token": {"type": "str", "no_log": True},
     "ttl": {"type": "str", "default": "15m0s"},
 }
@@ -132,24 +126,25 @@ ARGUMENT_SPEC: Json = {
 
 def credentials(module: AnsibleModule) -> Json:
     """Who is missing, and a token for them."""
-    nodes, role = list(module.params["nodes"]), str(module.params["role"])
+    joining, role = membership.joining(module.params["nodes"]), str(module.params["role"])
     if module.check_mode and not os.path.exists(k3s.ADMIN_KUBECONFIG):
-        return {"missing": sorted(set(nodes)), "token": None, "endpoint": "", "ca": ""}
+        return {"missing": sorted(joining), "token": None, "endpoint": "", "ca": ""}
     ca = certificate_authority(k3s.CA_CERTIFICATE)
     state = membership.own_state()
     run = module_runner(module)
-    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG, module.tmpdir)
-    missing = missing_nodes(nodes, kubectl.items("nodes"))
+    kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG)
+    missing = sorted(joining)
     token = None
     if missing and not module.check_mode:
+        membership.refuse_taken_names(kubectl.items("nodes"), joining)
         if role == membership.CONTROL_PLANE:
-            if len(nodes) != 1:
+            if len(missing) != 1:
                 raise ClusterError(
-                    f"{len(nodes)} hosts ask for credentials of control planes at once",
+                    f"{len(missing)} hosts ask for credentials of control planes at once",
                     why="etcd takes one new member at a time",
                     fix="Set serial: 1 for the play",
                 )
-            Etcd(run, K3S.etcd).make_room(missing[0], module.params["address"])
+            Etcd(run, K3S.etcd).make_room(missing[0], joining[missing[0]])
         k3s.free_names(kubectl, missing)
         token = k3s.make_token(run, role, module.params["ttl"])
     return {"missing": missing, "token": token, "endpoint": state["endpoint"], "ca": ca}

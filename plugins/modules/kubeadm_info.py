@@ -127,7 +127,7 @@ def main() -> None:
         if state is None or not joined:
             nothing = kubeadm_info.cluster_of(None, [], [])
             module.exit_json(changed=False, joined=joined, cluster=nothing, ansible_facts={"sealer_cluster": nothing})
-        nodes = Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes")
+        nodes = Kubectl(run, ADMIN_KUBECONFIG).items("nodes")
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     cluster = kubeadm_info.cluster_of(state, kubeadm_info.members_of(nodes), kubeadm_info.certificates(run))

@@ -133,12 +133,12 @@ def main() -> None:
     settings = ResetSettings(cri_socket=params.pop("cri_socket"))
     request = kubeadm_init.InitRequest(settings=settings, **params)
     run = module_runner(module)
-    kubectl = Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir)
+    kubectl = Kubectl(run, ADMIN_KUBECONFIG)
     try:
         todo = kubeadm_init.plan(request, kubectl)
         said = ""
         if todo.changed and not module.check_mode:
-            said = kubeadm_init.apply(run, request, todo, kubectl, module.tmpdir)
+            said = kubeadm_init.apply(run, request, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     if todo.pending:

@@ -139,10 +139,10 @@ def run_module(module: AnsibleModule) -> Json:
     joins = kubeadm_join.needs_to_join(request)
     said = ""
     if joins and not module.check_mode:
-        said = kubeadm_join.join(module_runner(module), request, module.tmpdir)
+        said = kubeadm_join.join(module_runner(module), request)
     wanted = {"cluster": request.name, "join": without_secrets(request.document)}
     name = request.document.get("nodeRegistration", {}).get("name", "")
-    kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir) if request.control_plane else None
+    kubectl = Kubectl(module_runner(module), ADMIN_KUBECONFIG) if request.control_plane else None
     result = membership.joined(joins, module.check_mode, request.endpoint, wanted, name, kubectl)
     return {**result, **({"kubeadm_output": tail(said)} if said else {})}
 

@@ -12,8 +12,8 @@ module: kubeadm_token
 short_description: Make credentials with which hosts join a cluster
 version_added: 0.1.0
 description:
-  - Runs on a control plane. Makes a bootstrap token that soon expires, when one of the hosts named is not a working
-    node yet.
+  - Runs on a control plane. Makes a bootstrap token that soon expires, where hosts join. A node that an interrupted
+    attempt left, and that is still counted as ready, is deleted, because kubeadm would refuse its name.
   - For a host that is to become a control plane, with O(control_plane_address), etcd has to be whole. What an earlier
     attempt of that host left in etcd is removed. Then kubeadm puts the cluster's certificates into a Secret, encrypted
     with a new key.
@@ -31,7 +31,7 @@ attributes:
   idempotent:
     support: full
     details:
-      - Once all nodes named are ready, no token is made.
+      - Where no host joins, no token is made.
 options:
   state:
     description: Whether credentials are made or taken back.
@@ -40,10 +40,12 @@ options:
     default: present
     version_added: 0.2.0
   nodes:
-    description: Names of the nodes that the cluster shall have. May be empty; then only what is no secret is told.
-    type: list
-    elements: str
-    default: []
+    description:
+      - The hosts that join, each name with its address. A host that is a node has no place here. When it is empty, no
+        token is made, and only what is no secret is returned.
+      - A node of the same name that is ready has to have the same address. It is what an interrupted attempt left.
+    type: dict
+    default: {}
   control_plane_address:
     description: Address of the one host in O(nodes) that is to become a control plane. Empty for workers.
     type: str
@@ -64,7 +66,7 @@ seealso:
 EXAMPLES = r"""
 - name: Make credentials for the new workers
   sealer.cluster.kubeadm_token:
-    nodes: [w1, w2]
+    nodes: {w1: 10.0.0.21, w2: 10.0.0.22}
   delegate_to: cp1
   run_once: true
   no_log: true
@@ -81,7 +83,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Which of the nodes are not there or not ready.
+  description: Names of the hosts that join.
   returned: when O(state=present)
   type: list
   elements: str
@@ -127,32 +129,34 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Seal
 
 ARGUMENT_SPEC: Json = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "nodes": {"type": "list", "elements": "str", "default": []},
+    "nodes": {"type": "dict", "default": {}},
     "control_plane_address": {"type": "str", "default": ""},
     "token": {"type": "str", "no_log": True},
     "ttl": {"type": "str", "default": "15m0s"},
 }
 
 
-def no_cluster_yet(nodes: t.List[str]) -> Json:
+def no_cluster_yet(joining: t.Mapping[str, str]) -> Json:
     """The answer of check mode on a host that is still bare."""
     none = {"token": None, "certificate_key": None, "endpoint": "", "ca": "", "ca_hash": ""}
-    return {"missing": sorted(set(nodes)), **none}
+    return {"missing": sorted(joining), **none}
 
 
 def credentials(module: AnsibleModule) -> Json:
-    nodes, address = list(module.params["nodes"]), module.params["control_plane_address"]
+    joining, address = membership.joining(module.params["nodes"]), module.params["control_plane_address"]
     if module.check_mode and not os.path.exists(ADMIN_KUBECONFIG):
-        return no_cluster_yet(nodes)
+        return no_cluster_yet(joining)
     ca = kubeadm_token.certificate_authority()
     state = membership.own_state()
     run = module_runner(module)
-    missing = kubeadm_token.missing_nodes(nodes, Kubectl(run, ADMIN_KUBECONFIG, module.tmpdir).items("nodes"))
+    missing = sorted(joining)
     token = key = None
     if missing and not module.check_mode:
+        kubectl = Kubectl(run, ADMIN_KUBECONFIG)
+        kubeadm_token.free_names(kubectl, membership.refuse_taken_names(kubectl.items("nodes"), joining))
         if address:
             Etcd(run).make_room(missing[0], address)
-            key = kubeadm_token.upload_certificates(run, state["inputs"], module.tmpdir)
+            key = kubeadm_token.upload_certificates(run, state["inputs"])
         token = kubeadm_token.create_token(run, module.params["ttl"])
     return {
         "missing": missing,
@@ -168,7 +172,7 @@ def taken_back(module: AnsibleModule) -> t.List[str]:
     token = module.params["token"]
     if not token or module.check_mode:
         return []
-    return kubeadm_token.revoke(Kubectl(module_runner(module), ADMIN_KUBECONFIG, module.tmpdir), token)
+    return kubeadm_token.revoke(Kubectl(module_runner(module), ADMIN_KUBECONFIG), token)
 
 
 def main() -> None:

@@ -99,6 +99,36 @@ options:
       ca_certificate:
         description: The certificate authorities to trust there, in PEM form; those of the host unless set.
         type: str
+  cluster:
+    description:
+      - The cluster that the host is to be a node of. A host that belongs to another one, or to one of another runtime,
+        is refused. Not given for a host that becomes no node.
+    type: dict
+    version_added: 0.2.0
+    suboptions:
+      name:
+        description: Name of the cluster.
+        type: str
+        required: true
+      runtime:
+        description: Name and version of the runtime, C(name) and C(version).
+        type: dict
+        required: true
+      endpoint:
+        description: Address and port of the API.
+        type: str
+        required: true
+      networks:
+        description: Networks of C(pods) and C(services).
+        type: dict
+        required: true
+  recorded:
+    description:
+      - What a control plane has recorded of its cluster, of the same form. Empty where there is none yet. What is set
+        when a cluster is made and differs from O(cluster) is refused.
+    type: dict
+    default: {}
+    version_added: 0.2.0
   problems:
     description: Problems found elsewhere, as in the inventory, to be told with the others.
     type: list
@@ -162,6 +192,12 @@ _REGISTRY = {
     "password": {"type": "str", "no_log": True},
     "ca_certificate": {"type": "str"},
 }
+_CLUSTER = {
+    "name": {"type": "str", "required": True},
+    "runtime": {"type": "dict", "required": True},
+    "endpoint": {"type": "str", "required": True},
+    "networks": {"type": "dict", "required": True},
+}
 _DISK = {"path": {"type": "path", "required": True}, "bytes": {"type": "int", "required": True}}
 ARGUMENT_SPEC: Json = {
     "platforms": {"type": "list", "elements": "str", "default": []},
@@ -172,6 +208,8 @@ ARGUMENT_SPEC: Json = {
     "time_skew": {"type": "float", "default": 120},
     "service_subnets": {"type": "list", "elements": "str", "default": []},
     "registries": {"type": "list", "elements": "dict", "default": [], "options": _REGISTRY},
+    "cluster": {"type": "dict", "options": _CLUSTER},
+    "recorded": {"type": "dict", "default": {}},
     "problems": {"type": "list", "elements": "str", "default": []},
     "warnings": {"type": "list", "elements": "str", "default": []},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
@@ -189,6 +227,8 @@ def wanted(params: Json) -> Wanted:
         time_skew=params["time_skew"],
         service_subnets=params["service_subnets"],
         registries=[Registry(**given) for given in params["registries"]],
+        cluster=params["cluster"],
+        recorded=params["recorded"],
     )
 
 

@@ -15,6 +15,7 @@ import os
 import pathlib
 import re
 import shlex
+import signal
 import subprocess
 import time
 import typing as t
@@ -78,12 +79,24 @@ def installed() -> dict[str, str]:
     return dict(word.split("=", 1) for word in shlex.split(done.stdout)[1:])
 
 
-def playbook(name: str, *arguments: str, **environment: str) -> Run:
-    """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it."""
+def playbook(
+    name: str, *arguments: str, interrupted: t.Optional[t.Callable[[], bool]] = None, **environment: str
+) -> Run:
+    """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it.
+
+    interrupted: tells when Ctrl-C is pressed.
+    """
     settings = {**os.environ, **installed(), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **environment}
+    pipes: dict[str, t.Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = ["ansible-playbook", name, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings, cwd=HERE, timeout=1800)
-    return Run(done.returncode, COLOUR.sub("", done.stdout + done.stderr))
+    with subprocess.Popen(
+        command, env=settings, cwd=HERE, start_new_session=interrupted is not None, **pipes
+    ) as process:
+        if interrupted is not None:
+            wait_for(lambda: process.poll() is not None or interrupted(), 600)
+            os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=1800)
+    return Run(process.returncode, COLOUR.sub("", output + errors))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,6 +178,11 @@ class Lab:
             if not self.chosen or name in self.chosen
         }
 
+    def managed(self, host: str) -> str:
+        """Where Ansible reaches a host, which is not the address that other nodes know."""
+        prefix, dot, number = self.hosts[host].rpartition(".")
+        return f"10.78.{prefix.rpartition('.')[2]}{dot}{number}"
+
     @property
     def control_plane(self) -> str:
         return f"{self.name}-cp1"
@@ -180,9 +198,14 @@ class Lab:
         return chosen
 
     def play(
-        self, name: str, *arguments: str, variables: t.Optional[dict[str, object]] = None, **environment: str
+        self,
+        name: str,
+        *arguments: str,
+        variables: t.Optional[dict[str, object]] = None,
+        interrupted: t.Optional[t.Callable[[], bool]] = None,
+        **environment: str,
     ) -> Run:
-        """Run a playbook of the collection on this lab's hosts with its image.
+        """Run a playbook of the collection on this lab's hosts with its image, until it is interrupted, if it is.
 
         Variables go into a file that only root can read, because a command line is there for all to see.
         """
@@ -195,6 +218,7 @@ class Lab:
             f"--extra-vars=@{HERE}/cluster.yml",
             f"--extra-vars=@{given}",
             *arguments,
+            interrupted=interrupted,
             **environment,
         )
 

@@ -17,6 +17,7 @@ import glob
 import json
 import os
 import pathlib
+import re
 import select
 import sys
 import time
@@ -28,6 +29,7 @@ INTERVAL = 0.01
 YOUNG = 64
 SWEEP = 1.0
 READY = "ready"
+DESCRIPTOR = re.compile(rb"/proc/self/fd/(\d+)")
 
 
 def read(path: str) -> bytes:
@@ -63,7 +65,8 @@ class Sampler:
     """What was seen so far.
 
     commands: command lines; variables: each NAME=value of an environment with the first command line that had it;
-    files: contents by path, as the patterns find them. own_namespace: pass over the processes of containers.
+    files: contents by path, as the patterns find them, and of memory that a command line names. own_namespace: pass
+    over the processes of containers.
     """
 
     def __init__(self, patterns: t.Sequence[str] = (), own_namespace: bool = False) -> None:
@@ -108,9 +111,21 @@ class Sampler:
         if not command or (self._namespace and namespace(pid) != self._namespace):
             return False
         self.commands[command] = None
+        for number in DESCRIPTOR.findall(command):
+            self._remember_memory(f"/proc/{pid}/fd/{int(number)}")
         for variable in read(f"/proc/{pid}/environ").split(b"\0"):
             self.variables.setdefault(variable, command)
         return True
+
+    def _remember_memory(self, path: str) -> None:
+        """Read what a process was given in memory under a path of /proc."""
+        try:
+            name = os.readlink(path).partition(" ")[0]
+        except OSError:
+            return
+        content = read(path) if name.startswith("/memfd:") else b""
+        if content:
+            self.files.setdefault(name, {})[content] = None
 
     def told(self) -> t.Dict[str, t.Any]:
         """All that was seen, as JSON can hold it."""

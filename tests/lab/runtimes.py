@@ -59,7 +59,7 @@ _GIVEN = frozenset(set(OPTIONS.values()) - MADE)
 _ETCD = "etcd keeps Secrets as they are"
 _NODE_PASSWORD = "password of a k3s node"
 _KEPT = "keys and tokens of the runtime, which it makes itself"
-_KUBEADM_FILES = ("/root/.ansible/tmp/*/sealer-kubeadm-*.yaml", "/tmp/sealer-kubeadm-*.yaml")
+_KUBEADM_FILES = ("/memfd:kubeadm",)
 _KUBELET_KEYS = ("/var/lib/kubelet/pki/*.key", "/var/lib/kubelet/pki/*.pem")
 # What the roles write, whatever the runtime.
 COMMON = (

@@ -29,7 +29,10 @@ class Completed(t.NamedTuple):
 
 
 class Runner(t.Protocol):
-    """Runs a program found on the search path; a missing program is answered with return code 127."""
+    """Runs a program found on the search path; a missing program is answered with return code 127.
+
+    data: what it reads from standard input; descriptors: file descriptors that it inherits.
+    """
 
     def __call__(
         self,
@@ -38,6 +41,7 @@ class Runner(t.Protocol):
         data: t.Optional[str] = None,
         environ: t.Optional[t.Mapping[str, str]] = None,
         cwd: t.Optional[str] = None,
+        descriptors: t.Sequence[int] = (),
     ) -> Completed: ...
 
 
@@ -60,12 +64,19 @@ def module_runner(module: CommandModule) -> Runner:
         data: t.Optional[str] = None,
         environ: t.Optional[t.Mapping[str, str]] = None,
         cwd: t.Optional[str] = None,
+        descriptors: t.Sequence[int] = (),
     ) -> Completed:
         update = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
         update.update(environ or {})
         try:
             rc, stdout, stderr = module.run_command(
-                list(command), data=data, environ_update=update, cwd=cwd, binary_data=True, handle_exceptions=False
+                list(command),
+                data=data,
+                environ_update=update,
+                cwd=cwd,
+                binary_data=True,
+                handle_exceptions=False,
+                pass_fds=list(descriptors) or None,
             )
         except FileNotFoundError as error:
             return Completed(NOT_FOUND, "", str(error))

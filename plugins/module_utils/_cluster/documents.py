@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
 
 # Of kubeadm, k0s and k3s.
@@ -40,21 +39,28 @@ def stream_of(documents: t.Iterable[Document]) -> str:
 
 
 class ConfigFile:
-    """A configuration for kubeadm in a file that only root can read, and only while it is used."""
+    """A configuration for kubeadm in memory, under a path for a program that inherits its descriptor.
 
-    def __init__(self, documents: t.Iterable[Document], directory: t.Optional[str] = None) -> None:
+    It holds secrets, and no file on a disk outlives a process that is killed.
+    """
+
+    def __init__(self, documents: t.Iterable[Document]) -> None:
         self._text = stream_of(documents)
-        self._directory = directory
-        self.path = ""
+        self.descriptor = -1
+
+    @property
+    def path(self) -> str:
+        """The path as the program sees it."""
+        return f"/proc/self/fd/{self.descriptor}"
 
     def __enter__(self) -> ConfigFile:
-        handle, self.path = tempfile.mkstemp(prefix="sealer-kubeadm-", suffix=".yaml", dir=self._directory)
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        self.descriptor = os.memfd_create("kubeadm")
+        with open(self.descriptor, "w", encoding="utf-8", closefd=False) as stream:
             stream.write(self._text)
         return self
 
     def __exit__(self, *_caught: object) -> None:
-        os.unlink(self.path)
+        os.close(self.descriptor)
 
 
 def without_secrets(value: t.Any) -> t.Any:

@@ -10,20 +10,17 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, kubeadm_info, membership, record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.certificates import expiry
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import missing_nodes
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 _ROLES = {membership.CONTROL_PLANE: "controller", membership.WORKER: "worker"}
-_LEASES = "k0s-ctrl-"
 _ROLE_LABEL = "node.k0sproject.io/role"
 _ETCD_SECONDS = "30"
 
@@ -68,27 +65,6 @@ def join(run: Runner, request: JoinRequest, kubectl: Kubectl) -> str:
     said = request.node.start(run, kubectl, "join", request.token)
     record.finish({"cluster": request.name}, K0S.record_path)
     return said
-
-
-def missing(role: str, wanted: t.Sequence[str], kubectl: Kubectl, now: datetime.datetime) -> t.List[str]:
-    """Which of these hosts are no working members."""
-    if role == membership.WORKER:
-        return missing_nodes(wanted, kubectl.items("nodes"))
-    return sorted(set(wanted) - living_controllers(kubectl.items("leases", "-n", "kube-node-lease"), now))
-
-
-def living_controllers(leases: t.Iterable[Json], now: datetime.datetime) -> t.Set[str]:
-    """Controllers whose leases were renewed in time, as k0s counts them itself."""
-    found = set()
-    for lease in leases:
-        name, spec = lease["metadata"]["name"], lease.get("spec", {})
-        renewed = spec.get("renewTime")
-        if not name.startswith(_LEASES) or not renewed or not spec.get("holderIdentity"):
-            continue
-        moment = datetime.datetime.strptime(renewed[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=datetime.timezone.utc)
-        if now - moment < datetime.timedelta(seconds=int(spec.get("leaseDurationSeconds", 60))):
-            found.add(name[len(_LEASES) :])
-    return found
 
 
 def create_token(run: Runner, role: str, ttl: str) -> str:

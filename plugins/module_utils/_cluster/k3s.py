@@ -63,24 +63,24 @@ class Node:
     server: bool
     timeout: float
 
-    def service(self, run: Runner, cache: str) -> Service:
+    def service(self, run: Runner) -> Service:
         return Service(
             runtime=RUNTIME,
             unit=SERVER_UNIT if self.server else AGENT_UNIT,
             traces=K3S,
-            ready=lambda: self.waits_for(run, cache),
+            ready=lambda: self.waits_for(run),
             redact=redacted,
             timeout=self.timeout,
             links=LINKS,
         )
 
-    def waits_for(self, run: Runner, cache: str) -> t.Optional[str]:
+    def waits_for(self, run: Runner) -> t.Optional[str]:
         """Why it is not up yet; None when it is."""
         unit = SERVER_UNIT if self.server else AGENT_UNIT
         state = run(["systemctl", "is-active", unit]).stdout.strip()
         if state != "active":
             return f"{unit} is {state or 'away'}"
-        kubectl = Kubectl(run, ADMIN_KUBECONFIG if self.server else KUBELET_KUBECONFIG, cache)
+        kubectl = Kubectl(run, ADMIN_KUBECONFIG if self.server else KUBELET_KUBECONFIG)
         if self.server:
             done = kubectl.call("get", "--raw", "/readyz", "--request-timeout=10s")
             if done.rc != 0:
@@ -88,10 +88,10 @@ class Node:
         done = kubectl.call("get", "node", self.name, "--output=name", "--request-timeout=10s")
         return f"the cluster does not know the node: {done.output[-500:]}" if done.rc != 0 else None
 
-    def start(self, run: Runner, cache: str, action: str, handed: Handed) -> str:
+    def start(self, run: Runner, action: str, handed: Handed) -> str:
         """Start k3s; what an attempt left that was cut off is removed before. Returns the end of what k3s said."""
         refuse_without_program()
-        service = self.service(run, cache)
+        service = self.service(run)
         if record.unfinished(record.read_record(K3S.record_path)):
             service.undo(run)
         return service.start(run, action, handed)
@@ -120,11 +120,11 @@ class JoinRequest:
         return Handed(RUN_DIRECTORY, {"token": f"{self.token}\n"}, environment)
 
 
-def initialise(run: Runner, name: str, node: Node, todo: membership.Plan, kubectl: Kubectl, cache: str) -> str:
+def initialise(run: Runner, name: str, node: Node, todo: membership.Plan, kubectl: Kubectl) -> str:
     """Carry a plan out; returns what k3s said."""
     said = ""
     if todo.start:
-        said = node.start(run, cache, "init", Handed(RUN_DIRECTORY, {}, {}))
+        said = node.start(run, "init", Handed(RUN_DIRECTORY, {}, {}))
         record.finish({"cluster": name}, K3S.record_path)
     if todo.record:
         membership.keep(todo.after, kubectl)
@@ -148,11 +148,11 @@ def known_authority(path: str = CA_CERTIFICATE) -> str:
         return ""
 
 
-def join(run: Runner, request: JoinRequest, cache: str) -> str:
+def join(run: Runner, request: JoinRequest) -> str:
     """Join; when that fails, k3s is off the host again. Returns what it said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
     refuse_dead_token(request)
-    said = request.node.start(run, cache, "join", request.handed())
+    said = request.node.start(run, "join", request.handed())
     etcd = Etcd(run, K3S.etcd)
     if etcd.stacked:
         etcd.wait(_PATIENCE)

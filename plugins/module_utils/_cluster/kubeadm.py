@@ -58,14 +58,15 @@ def run_kubeadm(
     *,
     arguments: t.Sequence[str] = (),
     settings: ResetSettings,
-    directory: t.Optional[str] = None,
+    descriptors: t.Sequence[int] = (),
 ) -> str:
     """Run kubeadm init or join on a host that is no node; when it fails, the host is as it was before."""
     if record.unfinished(record.read_record()):
         NodeReset(run, settings).clear()
     record.start(run, action)
-    with ConfigFile(documents, directory) as config:
-        done = run(["kubeadm", action, "--config", config.path, *arguments])
+    with ConfigFile(documents) as config:
+        command = ["kubeadm", action, "--config", config.path, *arguments]
+        done = run(command, descriptors=[config.descriptor, *descriptors])
     if done.rc == 0:
         return redacted(done.output)
     failure = _failure(action, done.rc, done.output)

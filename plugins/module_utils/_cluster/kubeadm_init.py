@@ -35,6 +35,9 @@ class InitRequest:
     endpoint: str
     control_planes: t.Sequence[str]
     workers: t.Sequence[str]
+    addresses: t.Mapping[str, str]
+    pod_subnet: str
+    service_subnet: str
     documents: t.Sequence[Json]
     settings: ResetSettings
 
@@ -48,6 +51,9 @@ class InitRequest:
             control_planes=self.control_planes,
             workers=self.workers,
             inputs=by_kind(self.documents),
+            addresses=self.addresses,
+            pod_subnet=self.pod_subnet,
+            service_subnet=self.service_subnet,
         )
 
 
@@ -83,7 +89,7 @@ def plan(request: InitRequest, kubectl: Kubectl) -> InitPlan:
         return InitPlan(before={}, after=wanted, initialise=False, record=True)
     cluster_state.refuse_other_cluster(recorded, wanted)
     pending = differences(_common(recorded["inputs"], wanted["inputs"]), _common(wanted["inputs"], recorded["inputs"]))
-    after = dict(wanted, inputs=recorded["inputs"], endpoint=recorded["endpoint"])
+    after = cluster_state.with_known_addresses({**wanted, "inputs": recorded["inputs"]}, recorded)
     secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
     stale = recorded != after or not cluster_state.secret_carries(secret, after)
     return InitPlan(before=recorded, after=after, initialise=False, record=stale, pending=pending)
@@ -95,7 +101,7 @@ def _common(inputs: Json, other: Json) -> Json:
     return inputs if len(names) == 1 else {k: v for k, v in inputs.items() if k != "InitConfiguration"}
 
 
-def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl, directory: t.Optional[str]) -> str:
+def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl) -> str:
     """Carry a plan out; returns what kubeadm said."""
     said = ""
     if todo.initialise:
@@ -105,7 +111,6 @@ def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl, d
             request.documents,
             arguments=["--skip-token-print"],
             settings=request.settings,
-            directory=directory,
         )
         record.finish({"cluster": request.name})
     if todo.record:

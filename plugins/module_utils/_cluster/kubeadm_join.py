@@ -77,11 +77,11 @@ def needs_to_join(request: JoinRequest) -> bool:
     return False
 
 
-def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
+def join(run: Runner, request: JoinRequest) -> str:
     """Join; when that fails, the host is as it was before. Returns what kubeadm said."""
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
     join_token.refuse_dead(f"https://{request.endpoint}/version", str(request.token), request.ca, "kubeadm_token_ttl")
-    with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)], directory) as kubeconfig:
+    with ConfigFile([discovery_kubeconfig(request.ca, request.endpoint)]) as kubeconfig:
         document = copy.deepcopy(request.document)
         document["discovery"] = {
             **document.get("discovery", {}),
@@ -90,7 +90,7 @@ def join(run: Runner, request: JoinRequest, directory: t.Optional[str]) -> str:
         }
         if request.control_plane:
             document["controlPlane"]["certificateKey"] = request.certificate_key
-        said = run_kubeadm(run, "join", [document], settings=request.settings, directory=directory)
+        said = run_kubeadm(run, "join", [document], settings=request.settings, descriptors=[kubeconfig.descriptor])
     if request.control_plane:
         etcd = Etcd(run)
         if etcd.stacked:

@@ -57,10 +57,10 @@ def is_ready(node: t.Mapping[str, t.Any]) -> bool:
     return any(item.get("type") == "Ready" and item.get("status") == "True" for item in conditions)
 
 
-def missing_nodes(wanted: t.Iterable[str], nodes: t.Iterable[Json]) -> t.List[str]:
-    """Names that are no working members: not known, or not ready, as a host that was reset by hand."""
-    ready = {node["metadata"]["name"] for node in nodes if is_ready(node)}
-    return sorted(set(wanted) - ready)
+def free_names(kubectl: Kubectl, names: t.Sequence[str]) -> None:
+    """Delete these nodes: kubeadm refuses to join under the name of one that is ready."""
+    if names:
+        kubectl.text("delete", "node", "--ignore-not-found", *names)
 
 
 def create_token(run: Runner, ttl: str) -> str:
@@ -69,7 +69,7 @@ def create_token(run: Runner, ttl: str) -> str:
     return checked(run, command).strip()
 
 
-def upload_certificates(run: Runner, inputs: Json, directory: t.Optional[str]) -> str:
+def upload_certificates(run: Runner, inputs: Json) -> str:
     """Let kubeadm put the cluster's certificates into a Secret; returns the key that opens it."""
     key = secrets.token_hex(32)
     made_with = inputs.get("InitConfiguration", {})
@@ -79,8 +79,8 @@ def upload_certificates(run: Runner, inputs: Json, directory: t.Optional[str]) -
         init["nodeRegistration"] = {"criSocket": socket}
     documents = [{**init, "certificateKey": key}, inputs.get("ClusterConfiguration", {})]
     command = ["kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--skip-certificate-key-print"]
-    with ConfigFile(documents, directory) as config:
-        done = run([*command, "--config", config.path])
+    with ConfigFile(documents) as config:
+        done = run([*command, "--config", config.path], descriptors=[config.descriptor])
     if done.rc != 0:
         raise ClusterError("kubeadm could not hand the certificates over", why=tail(done.output))
     return key

@@ -20,13 +20,18 @@ ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
 FIELD_MANAGER = "sealer.cluster"
 
 
+# Nothing can be below a file, so kubectl goes without a cache. In a module's directory, which is the login user's, what
+# root makes there cannot be removed.
+_NO_CACHE = "/dev/null/kubectl"
+
+
 class Kubectl:
     """Questions to an API server; no cache is left on the host."""
 
-    def __init__(self, run: Runner, kubeconfig: str, cache: str) -> None:
+    def __init__(self, run: Runner, kubeconfig: str) -> None:
         self._run = run
         self.kubeconfig = kubeconfig
-        self.environ = {"KUBECONFIG": kubeconfig, "KUBECACHEDIR": cache}
+        self.environ = {"KUBECONFIG": kubeconfig, "KUBECACHEDIR": _NO_CACHE}
 
     def call(self, *arguments: str, data: t.Optional[str] = None, cwd: t.Optional[str] = None) -> Completed:
         return self._run(["kubectl", *arguments], data=data, environ=self.environ, cwd=cwd)

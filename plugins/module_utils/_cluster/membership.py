@@ -16,7 +16,7 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, write_json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint, is_ready
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import Traces
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -69,6 +69,7 @@ def plan(wanted: Json, kubectl: Kubectl, traces: Traces) -> Plan:
     if recorded is None:
         return Plan(before={}, after=wanted, start=False, record=True)
     cluster_state.refuse_other_cluster(recorded, wanted)
+    wanted = cluster_state.with_known_addresses(wanted, recorded)
     secret = kubectl.get("secret", "-n", cluster_state.NAMESPACE, cluster_state.OBJECT_NAME)
     stale = recorded != wanted or not cluster_state.secret_carries(secret, wanted)
     return Plan(before=recorded, after=wanted, start=False, record=stale)
@@ -95,9 +96,33 @@ def refuse_without_credentials(endpoint: str, token: t.Optional[str], refused: t
     if not token:
         raise ClusterError(
             f"the host is to join {endpoint}, but there is no token for it",
-            why="the cluster still counts a node of this name as ready, though this host is none",
-            fix="Wait a minute until the cluster has noticed, or delete that node with kubectl, and run this again",
+            why="no token was asked for",
+            fix="Make one with the runtime's token module, and name this host in its nodes",
         )
+
+
+def joining(hosts: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
+    """Addresses by names of nodes, which are in lower case, for hosts of the inventory."""
+    return {str(name).lower(): str(address) for name, address in hosts.items()}
+
+
+def refuse_taken_names(nodes: t.Iterable[Json], joining: t.Mapping[str, str]) -> t.List[str]:
+    """Which of the hosts that join the cluster counts as ready nodes, after an attempt that was interrupted.
+
+    nodes: as the API server knows them; joining: addresses by names of hosts that are no nodes. Raises ClusterError
+    for a ready node of that name at another address, which is another host.
+    """
+    ready = {node["metadata"]["name"]: node for node in nodes if is_ready(node)}
+    for name in sorted(set(joining) & set(ready)):
+        held = ready[name].get("status", {}).get("addresses", [])
+        addresses = [entry["address"] for entry in held if entry["type"] == "InternalIP"]
+        if joining[name] and addresses and joining[name] not in addresses:
+            raise ClusterError(
+                f"the cluster has a node {name} at {', '.join(addresses)} already, and this host is at {joining[name]}",
+                why="two hosts cannot be one node",
+                fix="Give the host another name in the inventory, or take the other one out of the cluster",
+            )
+    return sorted(set(joining) & set(ready))
 
 
 def own_state() -> Json:

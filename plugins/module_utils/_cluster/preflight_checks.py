@@ -15,11 +15,16 @@ import sys
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import preflight_ports, preflight_routes
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    preflight_cluster,
+    preflight_ports,
+    preflight_routes,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import listed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import KIND as UNIT
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.registry_access import Registry
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
@@ -76,6 +81,8 @@ class Wanted:
     time_skew: float = 120
     service_subnets: t.Sequence[str] = ()
     registries: t.Sequence[Registry] = ()
+    cluster: t.Optional[Json] = None
+    recorded: t.Optional[Json] = None
 
 
 @dataclass
@@ -108,6 +115,8 @@ def examine(host: Host, journal: Journal, wanted: Wanted, now: float, name: str)
     _space(host, wanted.spaces, found)
     _routes(wanted.service_subnets, found)
     _registries(wanted.registries, found)
+    if wanted.cluster:
+        found.problems.extend(preflight_cluster.problems(host, wanted.cluster, wanted.recorded or {}))
     return found
 
 

@@ -34,8 +34,11 @@ def new_state(
     control_planes: t.Sequence[str],
     workers: t.Sequence[str],
     inputs: Json,
+    addresses: t.Mapping[str, str],
+    pod_subnet: str,
+    service_subnet: str,
 ) -> Json:
-    """The state of a cluster as it is recorded."""
+    """The state of a cluster as it is recorded. Subnets are networks separated by commas."""
     made_from = image or {}
     members = [{"name": host, "role": "control_plane"} for host in control_planes]
     members += [{"name": host, "role": "worker"} for host in workers]
@@ -46,6 +49,8 @@ def new_state(
         "runtime": {"name": runtime, "version": version},
         "endpoint": endpoint,
         "members": members,
+        "addresses": {host: str(address) for host, address in sorted(addresses.items())},
+        "networks": {"pods": pod_subnet, "services": service_subnet},
         "inputs": inputs,
     }
 
@@ -60,6 +65,11 @@ def read_state(path: str = STATE_PATH) -> t.Optional[Json]:
             fix="Use the release of the collection that made or last changed the cluster, or a newer one",
         )
     return state
+
+
+def with_known_addresses(state: Json, recorded: Json) -> Json:
+    """The same state, with the recorded addresses of hosts that it has none of."""
+    return {**state, "addresses": {**recorded.get("addresses", {}), **state["addresses"]}}
 
 
 def with_member(state: Json, name: str, role: str) -> Json:
@@ -93,18 +103,41 @@ def secret_carries(secret: t.Optional[Json], state: Json) -> bool:
     return secret is not None and secret.get("data") == secret_of(state)["data"]
 
 
-def refuse_other_cluster(recorded: Json, wanted: Json) -> None:
-    """Raise ClusterError where the host carries another cluster than is asked for, or another version of it."""
-    if recorded["name"] != wanted["name"]:
-        raise ClusterError(
-            f"this host is a control plane of the cluster {recorded['name']!r}, not of {wanted['name']!r}",
+def differences(recorded: Json, wanted: Json) -> t.Iterator[ClusterError]:
+    """What can only be set when a cluster is made, and differs. Either may have less than a whole state."""
+    if recorded.get("name") != wanted["name"]:
+        yield ClusterError(
+            f"the control plane belongs to the cluster {recorded.get('name')!r}, and not to {wanted['name']!r}",
             where=STATE_PATH,
-            fix="Correct sealer_cluster_name or the inventory, or reset the host first",
+            fix="Correct sealer_cluster_name or the inventory, or reset the cluster first",
         )
-    if recorded["runtime"] != wanted["runtime"]:
-        old, new = recorded["runtime"], wanted["runtime"]
-        raise ClusterError(
+    old, new = recorded.get("runtime"), wanted["runtime"]
+    if old and old != new:
+        yield ClusterError(
             f"the cluster runs {old['name']} {old['version']}, the image brings {new['name']} {new['version']}",
             where=STATE_PATH,
             fix="Installing does not change the version of a running cluster; use an image with the same version",
         )
+    if recorded.get("endpoint", wanted["endpoint"]) != wanted["endpoint"]:
+        yield ClusterError(
+            f"the API of the cluster is at {recorded['endpoint']}, the inventory names {wanted['endpoint']}",
+            where=STATE_PATH,
+            why="certificates and nodes have the name that the cluster was made with",
+            fix="Set sealer_api_name and sealer_api_endpoint to what they were, or reset the cluster first",
+        )
+    networks = recorded.get("networks", {})
+    for kind, variable in (("pods", "sealer_pod_subnet"), ("services", "sealer_service_subnet")):
+        found, asked = networks.get(kind, ""), wanted["networks"][kind]
+        if found and asked and found != asked:
+            yield ClusterError(
+                f"the {kind} of the cluster are in {found}, the inventory says {asked}",
+                where=STATE_PATH,
+                why="networks are set when a cluster is made",
+                fix=f"Set {variable} to {found}, or reset the cluster first",
+            )
+
+
+def refuse_other_cluster(recorded: Json, wanted: Json) -> None:
+    """Raise ClusterError where the host carries another cluster than is asked for, or another version of it."""
+    for difference in differences(recorded, wanted):
+        raise difference

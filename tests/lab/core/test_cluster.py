@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import partial
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
@@ -20,7 +21,7 @@ from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     require_secrets_kept,
     started,
 )
-from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
+from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 
@@ -30,6 +31,21 @@ def test_check_mode_on_a_bare_host_changes_nothing(lab: Lab, before: Inventories
     assert all(run.hosts[host].changed > 0 for host in lab.hosts)
     assert "/etc/containerd/config.toml" in run.text
     assert lab.changes_since(before) == {}
+
+
+def _no_module_runs(lab: Lab, host: str) -> bool:
+    return lab.ssh(host, "pgrep -fx /usr/bin/python3; true") == ""
+
+
+def test_a_run_that_is_interrupted_leaves_no_file_of_ansible(lab: Lab, before: Inventories) -> None:
+    """The next run, which makes the cluster of the other tests, goes on from there."""
+    worker = list(lab.hosts)[-1]
+    installs = "ls /var/lib/sealer/rootfs 2>/dev/null; true"
+    run = lab.play("site", interrupted=lambda: lab.ssh(worker, installs) != "")
+    assert run.status != 0
+    for host in lab.hosts:
+        wait_for(partial(_no_module_runs, lab, host), 60)
+        assert lab.ssh(host, "find /root/.ansible /tmp -iname '*ansible*' -type f 2>/dev/null; true") == ""
 
 
 def test_site_needs_few_tasks(lab: Lab, site: Run) -> None:
@@ -74,6 +90,42 @@ def test_check_mode_on_an_installed_host_sees_nothing_to_do(lab: Lab, site: Run)
     run = lab.play("site", "--check", "--diff")
     assert run.status == 0, run.text
     assert run.unchanged, run.text
+
+
+def test_a_run_for_one_worker_knows_where_the_others_are(lab: Lab, site: Run) -> None:
+    """Ansible reaches hosts over another network than nodes do, and gathers no facts of those that it leaves out."""
+    worker = list(lab.hosts)[-1]
+    run = lab.play("site", f"--limit={worker}")
+    assert run.status == 0, run.text
+    assert set(run.hosts) == {worker}
+    assert run.unchanged, run.text
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"sealer_image": "k3s:v1.35.4"},
+            ["the cluster runs kubeadm v1.35.4, the image brings k3s", "is a node of kubeadm"],
+        ),
+        (
+            {"sealer_cluster_name": "other", "sealer_api_name": "api.other", "sealer_pod_subnet": "10.1.0.0/16"},
+            ["belongs to the cluster 'sealer', and not to 'other'", "names api.other:6443", "says 10.1.0.0/16"],
+        ),
+    ],
+    ids=["another runtime", "another cluster"],
+)
+@pytest.mark.parametrize("limited", [False, True], ids=["all", "one worker"])
+def test_what_does_not_fit_the_cluster_is_refused_before_any_host_is_changed(
+    lab: Lab, site: Run, given: dict[str, object], told: list[str], limited: bool
+) -> None:
+    before = lab.inventories()
+    run = lab.play("site", *([f"--limit={list(lab.hosts)[-1]}"] if limited else []), variables=given)
+    assert run.status != 0
+    assert all(recap.changed == 0 for recap in run.hosts.values())
+    text = " ".join(run.text.replace("\\n", " ").split())
+    assert [line for line in told if line not in text] == [], run.text
+    assert lab.changes_since(before) == {}
 
 
 def test_a_join_token_that_was_taken_back_is_known(lab: Lab, site: Run) -> None:

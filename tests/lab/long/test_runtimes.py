@@ -254,6 +254,19 @@ def test_a_changed_setting_restarts_services_and_no_container(runtime: Runtime, 
         assert pair.ssh(name, "getent --service=files hosts db.example.com; true") == ""
 
 
+def test_a_join_that_was_cut_off_at_its_end_is_made_again(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
+    """The host's kubelet runs, and the cluster counts the node as ready."""
+    name, record = worker(pair), f"/var/lib/sealer/{runtime.name}.json"
+    pair.ssh(name, f"""sed -i 's/"state": "done"/"state": "started"/' {record} && grep -q '"started"' {record}""")
+    assert pair.readiness()[name] == "True"
+    settings = {**OTHER_LABELS, **runtime.change}
+    run = pair.play("site", f"--limit={name}", variables=settings)
+    assert run.status == 0, run.text
+    wait_for(lambda: pair.readiness().get(name) == "True", 90)
+    assert '"done"' in pair.ssh(name, f"cat {record}")
+    assert pair.play("site", variables=settings).unchanged
+
+
 def test_a_second_reset_changes_nothing(pair: Lab, bare: Inventories, pair_site: Run) -> None:
     run = pair.play("reset", variables={"sealer_reset": True})
     assert run.status == 0, run.text

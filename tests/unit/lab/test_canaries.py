@@ -17,6 +17,7 @@ import typing as t
 import uuid
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile
 from ansible_collections.sealer.cluster.tests.lab import canaries, host_search, process_sampler
 from ansible_collections.sealer.cluster.tests.lab.canaries import Place, Sampler, Secret, Seen, Source
 
@@ -58,6 +59,17 @@ def test_processes_and_files_of_moments_are_seen(secret: Secret, seen: Seen, tmp
     }
     source = Source(KIND, (f"{tmp_path}/*.token",), r"token: (\S+)")
     assert list(source.secrets(seen.files)) == [secret]
+
+
+def test_what_a_program_is_given_in_memory_is_seen(secret: Secret) -> None:
+    program = pathlib.Path(process_sampler.__file__).read_text()
+    with Sampler(HERE, [sys.executable, "-c", program, "--seconds=60", "--own-namespace"]) as sampler:
+        for _round in range(5):
+            with ConfigFile([{"token": secret.value}]) as given:
+                slow = ["sh", "-c", "sleep 0.05; true", given.path]
+                subprocess.run(slow, pass_fds=[given.descriptor], check=True)
+        seen = sampler.seen()
+    assert list(Source(KIND, ("/memfd:kubeadm",), r'"token": "(\S+)"').secrets(seen.files)) == [secret]
 
 
 def test_nothing_is_found_in_processes_that_have_no_secret(seen: Seen) -> None:

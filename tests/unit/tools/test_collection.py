@@ -26,12 +26,18 @@ REQUIREMENTS = [
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """Names in the archive, with their sizes."""
+def packed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The archive."""
     directory = tmp_path_factory.mktemp("archive")
     subprocess.run([ROOT / "tests/tools/collection.sh", directory], check=True, capture_output=True)
     (path,) = directory.glob("*.tar.gz")
-    with tarfile.open(path) as opened:
+    return path
+
+
+@pytest.fixture(scope="module")
+def archive(packed: pathlib.Path) -> dict[str, int]:
+    """Names in the archive, with their sizes."""
+    with tarfile.open(packed) as opened:
         return {member.name: member.size for member in opened}
 
 
@@ -71,3 +77,14 @@ def test_modules_and_filters_say_the_same_versions() -> None:
                 assert (path.name, SpecifierSet(rest.partition(" (")[0])) == (path.name, wanted[name.lower()])
                 told.add(name.lower())
     assert told == set(wanted)
+
+
+def test_execution_environments_get_the_same_packages(packed: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """PyYAML is left out by ansible-builder, because ansible-core brings it."""
+    collection = tmp_path / "ansible_collections/sealer/cluster"
+    collection.mkdir(parents=True)
+    with tarfile.open(packed) as opened:
+        opened.extractall(collection, filter="data")
+    done = subprocess.run(["ansible-builder", "introspect", tmp_path], check=True, capture_output=True, text=True)
+    found = [Requirement(line.partition("#")[0]) for line in yaml.safe_load(done.stdout)["python"]]
+    assert sorted(map(str, found)) == sorted(str(one) for one in REQUIREMENTS if one.name != "PyYAML")

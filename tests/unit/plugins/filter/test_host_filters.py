@@ -12,6 +12,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sealer.cluster.plugins.filter.hosts_blocks import hosts_blocks
 from ansible_collections.sealer.cluster.plugins.filter.inventory_problems import inventory_problems
+from ansible_collections.sealer.cluster.plugins.filter.known_addresses import known_addresses
 from ansible_collections.sealer.cluster.plugins.filter.mirror_urls import mirror_urls
 from ansible_collections.sealer.cluster.plugins.filter.node_addresses import node_addresses
 from ansible_collections.sealer.cluster.plugins.filter.node_labels import node_labels
@@ -19,26 +20,52 @@ from ansible_collections.sealer.cluster.plugins.filter.node_labels import node_l
 Variables = dict[str, dict[str, t.Any]]
 
 
+def facts(**found: t.Any) -> dict[str, t.Any]:
+    """Variables of a host whose management address Ansible uses, and whose facts are these."""
+    return {"ansible_host": "203.0.113.9", "ansible_facts": found}
+
+
 @pytest.mark.parametrize(
-    ("variables", "urls"),
+    ("variables", "address"),
     [
-        ({"a": {}}, ["https://a:5000"]),
-        ({"a": {"ansible_host": "10.0.0.1"}}, ["https://10.0.0.1:5000"]),
-        ({"a": {"ansible_host": "x", "ansible_facts": {"default_ipv4": {"address": "10.0.0.2"}}}}, ["https://10.0.0.2:5000"]),
-        ({"a": {"ansible_host": "x", "ansible_facts": {"default_ipv4": {}}}}, ["https://x:5000"]),
-        ({"a": {"sealer_node_address": "fd00::1", "ansible_host": "x"}, "b": {}}, ["https://[fd00::1]:5000", "https://b:5000"]),
+        (facts(default_ipv4={"address": "10.0.0.2"}, all_ipv4_addresses=["203.0.113.9"]), "10.0.0.2"),
+        (facts(default_ipv4={}, default_ipv6={"address": "fd00::2"}, all_ipv4_addresses=[]), "fd00::2"),
+        (facts(default_ipv4={}, all_ipv4_addresses=["127.0.0.1", "172.17.0.1", "203.0.113.9"]), "203.0.113.9"),
+        (facts(default_ipv4={}, all_ipv4_addresses=["127.0.0.1", "10.0.0.3"]), "10.0.0.3"),
+        ({**facts(default_ipv4={"address": "10.0.0.2"}), "sealer_node_address": "10.0.0.7"}, "10.0.0.7"),
+        ({**facts(default_ipv4={"address": "10.0.0.2"}), "preflight_recorded_address": "10.0.0.5"}, "10.0.0.5"),
+        ({"sealer_node_address": "10.0.0.7", "preflight_recorded_address": "10.0.0.5"}, "10.0.0.7"),
+        (facts(), None),
+        (facts(all_ipv4_addresses=["127.0.0.1", "169.254.1.1"], all_ipv6_addresses=["fe80::1", "::1"]), None),
+        ({"ansible_host": "10.0.0.1"}, None),
+        ({}, None),
     ],
 )  # fmt: skip
-def test_mirror_urls(variables: Variables, urls: list[str]) -> None:
-    assert mirror_urls(list(variables), variables, "5000") == urls
+def test_how_ansible_reaches_a_host_is_not_where_others_reach_it(
+    variables: dict[str, t.Any], address: str | None
+) -> None:
+    """An address of the inventory that no facts confirm may be of a network that nodes do not know."""
+    hosts: Variables = {"a": variables, "b": {"sealer_node_address": "10.0.0.8"}}
+    if address is not None:
+        assert node_addresses(["a", "b"], hosts) == [address, "10.0.0.8"]
+        assert known_addresses(["a", "b"], hosts) == {"a": address, "b": "10.0.0.8"}
+        shown = f"[{address}]" if ":" in address else address
+        assert mirror_urls(["a", "b"], hosts, "5000") == [f"https://{shown}:5000", "https://10.0.0.8:5000"]
+        return
+    assert known_addresses(["a", "b"], hosts) == {"b": "10.0.0.8"}
+    for asked in (node_addresses, mirror_urls):
+        with pytest.raises(AnsibleFilterError, match="hosts reach a is not known.* set sealer_node_address for a"):
+            asked(["a", "b"], hosts)
 
 
-def test_addresses_of_nodes() -> None:
-    known: Variables = {"a": {"ansible_host": "10.0.0.1"}, "b": {}, "c": {"sealer_node_address": "fd00::1"}}
-    assert node_addresses(list(known), known) == ["10.0.0.1", "fd00::1"]
+def test_a_name_is_an_address_for_urls_alone() -> None:
+    hosts: Variables = {"a": {"sealer_node_address": "mirror.example.com"}}
+    assert mirror_urls(["a"], hosts) == ["https://mirror.example.com:5000"]
+    with pytest.raises(AnsibleFilterError, match="of a is 'mirror.example.com', and has to be an IP"):
+        node_addresses(["a"], hosts)
 
 
-@pytest.mark.parametrize("asked", [mirror_urls, node_addresses])
+@pytest.mark.parametrize("asked", [mirror_urls, node_addresses, known_addresses])
 def test_they_want_a_list(asked: t.Any) -> None:
     with pytest.raises(AnsibleFilterError, match="list of hosts"):
         asked("a", {})

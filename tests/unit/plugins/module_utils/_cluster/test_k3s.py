@@ -44,6 +44,9 @@ WANTED = state.new_state(
     endpoint="apiserver.cluster.local:6443",
     control_planes=["cp1"],
     workers=["w1"],
+    addresses={"cp1": "10.0.0.1", "w1": "10.0.0.21"},
+    pod_subnet="10.244.0.0/16",
+    service_subnet="10.96.0.0/12",
     inputs={"server": {"cluster-init": False}},
 )
 SERVER, AGENT = k3s.Node("cp1", server=True, timeout=0), k3s.Node("w1", server=False, timeout=0)
@@ -80,7 +83,7 @@ class Host:
 
     @property
     def kubectl(self) -> Kubectl:
-        return Kubectl(self.run, "k3s.yaml", "cache")
+        return Kubectl(self.run, "k3s.yaml")
 
     @property
     def record(self) -> t.Dict[str, t.Any]:
@@ -119,7 +122,7 @@ def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 def test_a_bare_host_becomes_a_server_once(host: Host) -> None:
     todo = membership.plan(WANTED, host.kubectl, host.traces)
     assert todo.start and todo.record and todo.before == {}
-    k3s.initialise(host.run, "demo", SERVER, todo, host.kubectl, "cache")
+    k3s.initialise(host.run, "demo", SERVER, todo, host.kubectl)
     assert "systemctl restart --no-block k3s.service" in host.commands
     assert host.record["state"] == record.DONE and host.seen == {}
     assert read_json(str(host.state)) == WANTED
@@ -132,6 +135,9 @@ def test_a_cluster_may_be_made_from_no_image() -> None:
         "version": "v1.35.4+k3s1",
         "endpoint": "api:6443",
         "inputs": {},
+        "addresses": {},
+        "pod_subnet": "",
+        "service_subnet": "",
     }
     made = state.new_state(image=None, control_planes=["cp1"], workers=[], **asked)
     assert made["image"] == {"reference": "", "digest": ""}
@@ -149,7 +155,7 @@ def test_a_second_run_changes_nothing_and_what_changed_is_recorded(host: Host) -
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"name": "other"}, "control plane of the cluster 'demo'"),
+        ({"name": "other"}, "belongs to the cluster 'demo'"),
         ({"runtime": {"name": "k3s", "version": "v1.36.0+k3s1"}}, "the cluster runs k3s v1.35.4"),
     ],
 )
@@ -172,7 +178,7 @@ def join_request(node: k3s.Node = AGENT, **changes: t.Any) -> k3s.JoinRequest:
 
 def test_an_agent_keeps_its_token_for_root_alone(host: Host) -> None:
     assert k3s.needs_to_join(join_request())
-    k3s.join(host.run, join_request(), "cache")
+    k3s.join(host.run, join_request())
     path = host.handed / "join-token"
     assert path.read_text() == f"{TOKEN}\n" and stat.S_IMODE(os.stat(path).st_mode) == 0o600
     assert "systemctl restart --no-block k3s-agent.service" in host.commands
@@ -182,7 +188,7 @@ def test_an_agent_keeps_its_token_for_root_alone(host: Host) -> None:
 
 @pytest.mark.parametrize("url", ["https://10.0.0.2:6443", ""])
 def test_a_server_is_told_what_it_joins_for_that_time_alone(host: Host, url: str) -> None:
-    k3s.join(host.run, join_request(SERVER, token=SERVERS, server_url=url), "cache")
+    k3s.join(host.run, join_request(SERVER, token=SERVERS, server_url=url))
     environment, mode = host.seen["environment"]
     assert ("K3S_URL=https://10.0.0.2:6443\n" in environment) is bool(url)
     assert f"K3S_TOKEN_FILE={host.handed}/token\n" in environment and "geheim" not in environment
@@ -203,7 +209,7 @@ def test_a_failed_start_is_undone_and_told_without_tokens(host: Host, command: s
     host.answers[command] = answer
     host.answers["journalctl"] = Completed(0, f"msg={TOKEN}", "")
     with pytest.raises(ClusterError, match="k3s join failed") as caught:
-        k3s.join(host.run, join_request(), "cache")
+        k3s.join(host.run, join_request())
     assert host.cleared == 1 and host.record["state"] == record.STARTED
     assert "abcdef" not in str(caught.value)
 
@@ -212,14 +218,14 @@ def test_a_service_that_ends_again_and_again_is_given_up(host: Host) -> None:
     host.answers["systemctl is-active"] = Completed(3, "activating", "")
     host.answers["systemctl show"] = Completed(0, "3\n", "")
     with pytest.raises(ClusterError, match="it ended 3 times"):
-        k3s.join(host.run, join_request(dataclasses.replace(AGENT, timeout=60)), "cache")
+        k3s.join(host.run, join_request(dataclasses.replace(AGENT, timeout=60)))
 
 
 def test_an_attempt_that_was_cut_off_is_undone_and_made_again(host: Host) -> None:
     host.node.touch()
     write_json(host.traces.record_path, {"state": record.STARTED, "before": {"links": ["old"]}})
     assert k3s.needs_to_join(join_request())
-    k3s.join(host.run, join_request(), "cache")
+    k3s.join(host.run, join_request())
     assert host.cleared == 1 and host.record["before"] == {"links": ["old"]}
 
 
@@ -229,18 +235,18 @@ def test_an_attempt_that_was_cut_off_is_undone_and_made_again(host: Host) -> Non
 )
 def test_nobody_joins_without_credentials(host: Host, changes: t.Dict[str, t.Any], told: str) -> None:
     with pytest.raises(ClusterError, match=told):
-        k3s.join(host.run, join_request(**changes), "cache")
+        k3s.join(host.run, join_request(**changes))
     assert host.commands == []
 
 
 def test_a_dead_token_of_an_agent_is_told_before_anything_is_done(host: Host) -> None:
     host.answer = 401
     with pytest.raises(ClusterError, match="has expired.*k3s_token_ttl") as caught:
-        k3s.join(host.run, join_request(ca="pem"), "cache")
+        k3s.join(host.run, join_request(ca="pem"))
     assert host.asked == [("https://api:6443/version", "abcdef.0123456789abcdef", "pem")]
     assert host.commands == [] and host.record == {} and not host.handed.exists()
     assert "abcdef" not in str(caught.value)
-    k3s.join(host.run, join_request(SERVER, token=SERVERS), "cache")
+    k3s.join(host.run, join_request(SERVER, token=SERVERS))
     assert len(host.asked) == 1
 
 
@@ -274,7 +280,7 @@ def test_tokens_of_agents_expire_and_are_ended_by_their_names(host: Host, tmp_pa
 
 
 @pytest.mark.parametrize("role", [membership.CONTROL_PLANE, membership.WORKER])
-def test_who_is_missing_gets_a_token_control_planes_one_at_a_time(
+def test_hosts_that_join_get_a_token_control_planes_one_at_a_time(
     host: Host, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.make_node()
@@ -283,14 +289,14 @@ def test_who_is_missing_gets_a_token_control_planes_one_at_a_time(
     monkeypatch.setattr(k3s_token, "certificate_authority", lambda _path: "pem")
     monkeypatch.setattr(k3s_token, "module_runner", lambda _module: host.run)
     monkeypatch.setattr(k3s, "make_token", lambda _run, role, _ttl: f"for {role}")
-    params = {"role": role, "nodes": ["kube-w", "new", "newer"], "ttl": "15m0s", "address": "10.0.0.9"}
-    module: t.Any = types.SimpleNamespace(params=params, check_mode=False, tmpdir="cache")
+    params: t.Dict[str, t.Any] = {"role": role, "nodes": {"Newer": "10.0.0.8", "new": "10.0.0.9"}, "ttl": "15m0s"}
+    module: t.Any = types.SimpleNamespace(params=params, check_mode=False)
     if role == membership.CONTROL_PLANE:
         with pytest.raises(ClusterError, match="one new member at a time"):
             k3s_token.credentials(module)
-        params["nodes"] = ["new"]
+        params["nodes"] = {"new": "10.0.0.9"}
     told = k3s_token.credentials(module)
-    assert told["missing"] == [name for name in params["nodes"] if name != "kube-w"]
+    assert told["missing"] == sorted(name.lower() for name in params["nodes"])
     assert told["token"] == f"for {role}" and told["endpoint"] == WANTED["endpoint"]
     assert "kubectl delete secret -n kube-system --ignore-not-found new.node-password.k3s" in "\n".join(host.commands)
     host.commands.clear()

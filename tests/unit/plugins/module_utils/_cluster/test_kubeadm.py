@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import pathlib
-import stat
+import subprocess
 import typing as t
 
 import pytest
@@ -43,6 +43,9 @@ REQUEST = kubeadm_init.InitRequest(
     endpoint="10.0.0.1:6443",
     control_planes=["cp1"],
     workers=["w1"],
+    addresses={"cp1": "10.0.0.1", "w1": "10.0.0.21"},
+    pod_subnet="10.244.0.0/16",
+    service_subnet="10.96.0.0/12",
     documents=[
         {"kind": "InitConfiguration", "bootstrapTokens": [{"token": TOKEN}], "certificateKey": "ff"},
         {"kind": "ClusterConfiguration", "networking": {"podSubnet": "10.244.0.0/16"}},
@@ -71,7 +74,7 @@ class Host:
         return Completed(0, json.dumps(self.secret) if self.secret else "", "")
 
     def plan(self, request: kubeadm_init.InitRequest) -> kubeadm_init.InitPlan:
-        return kubeadm_init.plan(request, Kubectl(self.run, "admin.conf", "cache"))
+        return kubeadm_init.plan(request, Kubectl(self.run, "admin.conf"))
 
 
 @pytest.fixture
@@ -124,7 +127,13 @@ def test_documents_that_cannot_be_applied_are_named(host: Host) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({"name": "other"}, "control plane of the cluster 'demo'"), ({"version": "v1.36.1"}, "runs kubeadm v1.35.4")],
+    [
+        ({"name": "other"}, "belongs to the cluster 'demo'"),
+        ({"version": "v1.36.1"}, "runs kubeadm v1.35.4"),
+        ({"endpoint": "apiserver.cluster.local:6443"}, "API of the cluster is at 10.0.0.1:6443"),
+        ({"pod_subnet": "10.1.0.0/16"}, "pods of the cluster are in 10.244.0.0/16"),
+        ({"service_subnet": "10.1.0.0/16"}, "services of the cluster are in 10.96.0.0/12"),
+    ],
 )
 def test_another_cluster_is_refused(host: Host, changes: t.Dict[str, str], told: str) -> None:
     host.make_node(REQUEST)
@@ -138,11 +147,11 @@ def test_a_foreign_node_is_refused(host: Host) -> None:
         host.plan(REQUEST)
 
 
-def test_the_cluster_keeps_its_endpoint(host: Host) -> None:
+def test_a_recorded_address_stays_until_another_is_known(host: Host) -> None:
     host.make_node(REQUEST)
-    todo = host.plan(dataclasses.replace(REQUEST, endpoint="apiserver.cluster.local:6443"))
-    assert not todo.changed
-    assert todo.after["endpoint"] == REQUEST.endpoint
+    assert not host.plan(dataclasses.replace(REQUEST, addresses={"cp1": "10.0.0.1"})).changed
+    todo = host.plan(dataclasses.replace(REQUEST, addresses={"cp1": "10.0.0.9"}))
+    assert todo.record and todo.after["addresses"] == {"cp1": "10.0.0.9", "w1": "10.0.0.21"}
 
 
 def test_what_is_another_hosts_own_is_not_compared(host: Host) -> None:
@@ -170,7 +179,7 @@ def test_a_worker_of_another_cluster_is_refused(
     with pytest.raises(ClusterError, match="another cluster"):
         kubeadm_join.needs_to_join(request)
     with pytest.raises(ClusterError, match="no token"):
-        kubeadm_join.join(host.run, request, None)
+        kubeadm_join.join(host.run, request)
 
 
 class Cluster:
@@ -200,10 +209,10 @@ class Cluster:
 
     @property
     def kubectl(self) -> Kubectl:
-        return Kubectl(self.run, "admin.conf", "cache")
+        return Kubectl(self.run, "admin.conf")
 
 
-def test_certificates_are_handed_over_with_a_key_that_is_in_no_command(tmp_path: pathlib.Path) -> None:
+def test_certificates_are_handed_over_with_a_key_that_is_in_no_command() -> None:
     cluster = Cluster()
     inputs = {
         "InitConfiguration": {
@@ -214,17 +223,16 @@ def test_certificates_are_handed_over_with_a_key_that_is_in_no_command(tmp_path:
         },
         "ClusterConfiguration": {"kind": "ClusterConfiguration", "kubernetesVersion": "v1.35.4"},
     }
-    key = kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
-    assert len(key) == 64 and key != kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
+    key = kubeadm_token.upload_certificates(cluster.run, inputs)
+    assert len(key) == 64 and key != kubeadm_token.upload_certificates(cluster.run, inputs)
     init, configuration = cluster.given
     assert set(init) == {"apiVersion", "kind", "localAPIEndpoint", "nodeRegistration", "certificateKey"}
     assert init["nodeRegistration"] == {"criSocket": "unix:///x"}
     assert configuration == inputs["ClusterConfiguration"]
     assert key not in json.dumps(cluster.commands)
-    assert list(tmp_path.iterdir()) == []
     cluster.rc = 1
     with pytest.raises(ClusterError) as caught:
-        kubeadm_token.upload_certificates(cluster.run, inputs, str(tmp_path))
+        kubeadm_token.upload_certificates(cluster.run, inputs)
     assert "cdcd" not in str(caught.value)
 
 
@@ -268,7 +276,7 @@ def test_the_record_of_the_cluster_is_kept_on_each_control_plane(host: Host, mon
 def test_why_nobody_let_the_host_join(host: Host) -> None:
     request = dataclasses.replace(CONTROL_PLANE, endpoint="", refused=["cp1: etcd is not whole"])
     with pytest.raises(ClusterError, match="cp1: etcd is not whole"):
-        kubeadm_join.join(host.run, request, None)
+        kubeadm_join.join(host.run, request)
 
 
 class SilentMember:
@@ -293,7 +301,7 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     monkeypatch.setattr(record, "finish", steps.append)
     monkeypatch.setattr(join_token, "refuse_dead", lambda url, *_given: steps.append(url))
     request = dataclasses.replace(CONTROL_PLANE, ca=certificates.ca.read_text())
-    said = kubeadm_join.join(cluster.run, request, None)
+    said = kubeadm_join.join(cluster.run, request)
     (document,) = cluster.given
     assert document["controlPlane"] == {"certificateKey": "ab" * 32}
     assert document["discovery"]["tlsBootstrapToken"] == TOKEN
@@ -321,15 +329,18 @@ def test_who_is_a_member(host: Host, kubelet: bool, found: t.Optional[t.Dict[str
     assert kubeadm.is_member() is member
 
 
-def test_the_configuration_is_private_and_goes_away(tmp_path: pathlib.Path) -> None:
+def test_the_configuration_is_in_memory_alone() -> None:
     given: t.List[t.Dict[str, t.Any]] = [
         {"kind": "A", "text": "yes: no # \u00e4"},
         {"kind": "B", "off": False, "none": None},
     ]
-    with documents.ConfigFile(given, str(tmp_path)) as config:
-        assert stat.S_IMODE(os.stat(config.path).st_mode) == 0o600
-        assert list(yaml.safe_load_all(pathlib.Path(config.path).read_text())) == given
-    assert list(tmp_path.iterdir()) == []
+    with documents.ConfigFile(given) as config:
+        assert os.readlink(config.path).startswith("/memfd:")
+        for _program in ("one", "another that reads it as well"):
+            command = ["cat", config.path]
+            done = subprocess.run(command, pass_fds=[config.descriptor], capture_output=True, text=True, check=True)
+            assert list(yaml.safe_load_all(done.stdout)) == given
+    assert not os.path.exists(config.path)
 
 
 def test_no_secret_in_what_is_told() -> None:
@@ -340,12 +351,24 @@ def test_no_secret_in_what_is_told() -> None:
     assert told.endswith("error: no")
 
 
-def test_who_is_missing() -> None:
-    assert kubeadm_token.missing_nodes(["kube-cp", "kube-w", "new"], NODES) == ["new"]
-    NODES_DOWN = json.loads(json.dumps(NODES))
-    for item in NODES_DOWN[1]["status"]["conditions"]:
+def test_a_node_that_an_interrupted_attempt_left_makes_room() -> None:
+    cluster = Cluster()
+    joining = membership.joining({"Kube-W": "10.89.77.12", "new": "10.89.77.13"})
+    left = membership.refuse_taken_names(NODES, joining)
+    assert left == ["kube-w"]
+    kubeadm_token.free_names(cluster.kubectl, left)
+    assert cluster.commands == [["kubectl", "delete", "node", "--ignore-not-found", "kube-w"]]
+    kubeadm_token.free_names(cluster.kubectl, [])
+    assert len(cluster.commands) == 1
+
+
+def test_another_host_of_the_same_name_is_left_alone() -> None:
+    with pytest.raises(ClusterError, match="a node kube-w at 10.89.77.12 already, and this host is at 10.89.77.99"):
+        membership.refuse_taken_names(NODES, {"kube-w": "10.89.77.99"})
+    down = json.loads(json.dumps(NODES))
+    for item in down[1]["status"]["conditions"]:
         item["status"] = "Unknown"
-    assert kubeadm_token.missing_nodes(["kube-cp", "kube-w"], NODES_DOWN) == ["kube-w"]
+    assert membership.refuse_taken_names(down, {"kube-w": "10.89.77.99"}) == []
 
 
 def test_members_control_planes_first() -> None:

@@ -34,8 +34,9 @@ class FakeRun:
         data: t.Optional[str] = None,
         environ: t.Optional[t.Mapping[str, str]] = None,
         cwd: t.Optional[str] = None,
+        descriptors: t.Sequence[int] = (),
     ) -> Completed:
-        del environ, cwd
+        del environ, cwd, descriptors
         words = " ".join(command)
         self.asked.append((words, data))
         for key, answer in self.answers.items():

@@ -69,7 +69,7 @@ class Cluster:
         return Completed(0, json.dumps({"kind": "List", "items": items}), "")
 
     def labeller(self) -> Labeller:
-        return Labeller(Kubectl(self.run, "k", "c"), clock=self.clock, sleep=lambda _seconds: None)
+        return Labeller(Kubectl(self.run, "k"), clock=self.clock, sleep=lambda _seconds: None)
 
     def clock(self) -> float:
         self.now += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import errno
+import json
 import os
 import socket
 import typing as t
@@ -53,11 +54,17 @@ def put(root: Path, path: str, text: str = "") -> None:
     place.write_text(text)
 
 
+def answer(command: t.Sequence[str]) -> Completed:
+    """What programs say: ip tells of one address, all others fail."""
+    held = {"ifname": "eth0", "addr_info": [{"local": "10.0.0.11", "prefixlen": 24}]}
+    return Completed(0, json.dumps([held]), "") if command[0] == "ip" else Completed(1, "", "")
+
+
 def look(root: Path, wanted: Wanted | None = None, units: t.Sequence[str] = (), name: str = "cp1") -> Found:
     journal = Journal(str(root / "journal"))
     for unit in units:
         journal.put("x", Record("unit", unit, {}))
-    host = Host(lambda *_c, **_o: Completed(1, "", ""), root=str(root), check=True)
+    host = Host(lambda command, **_o: answer(command), root=str(root), check=True)
     return examine(host, journal, wanted or Wanted(), NOW, name)
 
 
@@ -237,3 +244,89 @@ def test_registries_are_asked_whether_they_let_the_user_in(
     assert all(
         f"{url}/v2/ answers 401. Check user and password" in text for url, text in zip(urls[1:], told, strict=True)
     )
+
+
+CLUSTER = {
+    "name": "demo",
+    "runtime": {"name": "kubeadm", "version": "v1.35.4"},
+    "endpoint": "api.example.com:6443",
+    "networks": {"pods": "10.244.0.0/16", "services": "10.96.0.0/12"},
+}
+
+
+OTHER_NETWORKS = {"pods": "10.1.0.0/16", "services": "10.2.0.0/16"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "told"),
+    [
+        ({}, []),
+        (CLUSTER, []),
+        ({"name": "demo"}, []),
+        ({"name": "shop"}, ["belongs to the cluster 'shop', and not to 'demo'"]),
+        ({"runtime": {"name": "k3s", "version": "v1.35.4+k3s1"}}, ["runs k3s v1.35.4+k3s1, the image brings kubeadm"]),
+        (
+            {"runtime": {"name": "kubeadm", "version": "v1.34.4"}},
+            ["runs kubeadm v1.34.4, the image brings kubeadm v1.3"],
+        ),
+        ({"endpoint": "10.0.0.1:6443"}, ["is at 10.0.0.1:6443, the inventory names api.example.com:6443"]),
+        (
+            {"networks": OTHER_NETWORKS},
+            ["pods of the cluster are in 10.1.0.0/16", "services of the cluster are in 10.2"],
+        ),
+    ],
+)
+def test_an_image_that_does_not_fit_the_running_cluster_is_refused(
+    root: Path, recorded: dict[str, t.Any], told: list[str]
+) -> None:
+    found = look(root, Wanted(cluster=CLUSTER, recorded={**CLUSTER, **recorded} if recorded else {}))
+    assert len(found.problems) == len(told)
+    assert all(text in str(problem) for text, problem in zip(told, found.problems, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "record", "told"),
+    [
+        ("kubeadm", {"cluster": "demo", "state": "done"}, ""),
+        ("kubeadm", {"state": "started"}, ""),
+        ("kubeadm", {"cluster": "shop", "state": "done"}, "a node of the cluster 'shop', and not of 'demo'"),
+        ("k3s", {"cluster": "demo", "state": "done"}, "a node of k3s, and the image brings kubeadm"),
+        ("k0s", {"state": "started"}, "a node of k0s, and the image brings kubeadm"),
+    ],
+)
+def test_a_node_of_another_cluster_or_runtime_is_refused(
+    root: Path, runtime: str, record: dict[str, str], told: str
+) -> None:
+    put(root, f"var/lib/sealer/{runtime}.json", json.dumps(record))
+    found = look(root, Wanted(cluster=CLUSTER))
+    assert [told in str(problem) for problem in found.problems] == ([True] if told else [])
+    assert look(root, Wanted()).problems == []
+
+
+@pytest.mark.parametrize(
+    ("pods", "services", "told"),
+    [
+        ("10.244.0.0/16", "10.96.0.0/12", []),
+        ("10.244.0.0/16,fd01::/48", "10.96.0.0/12,fd02::/112", []),
+        ("10.100.0.0/16", "10.96.0.0/12", ["pods 10.100.0.0/16 overlaps with the network of services 10.96.0.0/12"]),
+        (
+            "10.0.0.0/16",
+            "10.96.0.0/12",
+            ["pods 10.0.0.0/16 overlaps with 10.0.0.0/24, in which this host has 10.0.0.11"],
+        ),
+        ("10.244.0.0/16", "10.0.0.0/28", ["services 10.0.0.0/28 overlaps with 10.0.0.0/24"]),
+        ("10.244.0.1/16", "x", ["'10.244.0.1/16' is no network", "'x' is no network"]),
+        ("fd01::/48", "fd01::/112", ["pods fd01::/48 overlaps with the network of services fd01::/112"]),
+    ],
+)
+def test_networks_leave_each_other_alone(root: Path, pods: str, services: str, told: list[str]) -> None:
+    cluster = {**CLUSTER, "networks": {"pods": pods, "services": services}}
+    found = look(root, Wanted(cluster=cluster))
+    assert len(found.problems) == len(told)
+    assert all(text in str(problem) for text, problem in zip(told, found.problems, strict=True))
+
+
+def test_a_node_may_have_addresses_in_its_own_networks(root: Path) -> None:
+    put(root, "var/lib/sealer/kubeadm.json", json.dumps({"cluster": "demo", "state": "done"}))
+    cluster = {**CLUSTER, "networks": {"pods": "10.0.0.0/16", "services": "10.96.0.0/12"}}
+    assert look(root, Wanted(cluster=cluster)).problems == []

@@ -37,7 +37,9 @@ def run(
     data: t.Optional[str] = None,
     environ: t.Optional[t.Mapping[str, str]] = None,
     cwd: t.Optional[str] = None,
+    descriptors: t.Sequence[int] = (),
 ) -> Completed:
+    assert not descriptors
     done = subprocess.run(command, input=data, env=environ, cwd=cwd, capture_output=True, text=True, check=False)
     assert not any("PRIVATE KEY" in text for text in (*command, done.stdout, done.stderr))
     return Completed(done.returncode, done.stdout, done.stderr)
