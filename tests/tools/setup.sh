@@ -12,7 +12,7 @@ cache=${SEALER_CACHE:-$HOME/.cache/sealer-cluster}
 venv=$cache/venv-$(sha256sum "$here/tests/requirements.txt" | cut -c1-12)
 tree=$cache/trees/$(echo "$here" | sha256sum | cut -c1-12)
 packages=(buildah ca-certificates conntrack crun curl debootstrap dnsmasq-base docker-registry gcc iproute2 iptables kmod libc6-dev netavark
-    nftables openssh-client openssl podman procps python3-venv rsync runc skopeo socat)
+    nftables openssh-client openssl podman procps python3-venv rsync runc skopeo socat zstd)
 
 say() { printf '==> %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }

@@ -9,20 +9,16 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import gzip
-import importlib
 import os
 import shutil
 import stat
 import tarfile
 import typing as t
-import zlib
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Readable
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layers import OPAQUE, WHITEOUT, decompressed
 
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 _LINK_LIMIT = 4096
 
 
@@ -37,16 +33,16 @@ class Extractor:
     def apply(self, stream: Readable, media_type: str, where: str) -> None:
         """Unpack one layer; the stream is read to its end, so that a verifying one has the last word."""
         self._where, self._fresh = where, set()
-        plain = _decompressed(stream, media_type, where)
         try:
-            with tarfile.open(fileobj=t.cast(t.IO[bytes], plain), mode="r|", bufsize=CHUNK) as archive:
-                for member in archive:
-                    self._member(archive, member)
-            while plain.read(CHUNK):
-                continue
+            with decompressed(stream, media_type, where) as plain:
+                with tarfile.open(fileobj=t.cast(t.IO[bytes], plain), mode="r|", bufsize=CHUNK) as archive:
+                    for member in archive:
+                        self._member(archive, member)
+                while plain.read(CHUNK):
+                    continue
             while stream.read(CHUNK):
                 continue
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, OverflowError, ValueError) as error:
+        except (tarfile.TarError, OverflowError, ValueError) as error:
             raise ClusterError("this layer is damaged", where=where, why=str(error)) from error
 
     def finish(self) -> None:
@@ -66,7 +62,7 @@ class Extractor:
         if not name:
             return
         directory, base = os.path.split(name)
-        if base.startswith(_WHITEOUT):
+        if base.startswith(WHITEOUT):
             self._whiteout(directory, base)
             return
         self._parents(name)
@@ -106,11 +102,11 @@ class Extractor:
 
     def _whiteout(self, directory: str, base: str) -> None:
         self._parents(os.path.join(directory, base))
-        if base == _OPAQUE:
+        if base == OPAQUE:
             for entry in os.listdir(os.path.join(self._root, directory)):
                 self._hide(os.path.join(directory, entry))
             return
-        hidden = base[len(_WHITEOUT) :]
+        hidden = base[len(WHITEOUT) :]
         if hidden in ("", ".", ".."):
             raise self._hostile(os.path.join(directory, base), "hides nothing that could be named")
         self._hide(os.path.join(directory, hidden))
@@ -164,25 +160,6 @@ class Extractor:
         return ClusterError(
             f"{name!r} in this layer is refused", where=self._where, why=f"it {why}", fix="Build the image anew"
         )
-
-
-def _decompressed(stream: Readable, media_type: str, where: str) -> Readable:
-    if media_type.endswith(("+gzip", ".tar.gzip")):
-        return gzip.GzipFile(fileobj=t.cast(t.IO[bytes], stream), mode="rb")
-    if media_type.endswith(("+zstd", ".tar.zstd")):
-        try:
-            zstd = importlib.import_module("compression.zstd")
-        except ImportError as error:
-            raise ClusterError(
-                "this layer is compressed with zstd, which this host's Python cannot read",
-                where=where,
-                why="Python knows zstd from version 3.14 on",
-                fix="Build the image with gzip, the default",
-            ) from error
-        return t.cast(Readable, zstd.ZstdFile(stream))
-    if media_type.endswith(".tar"):
-        return stream
-    raise ClusterError(f"layers of type {media_type!r} cannot be unpacked", where=where)
 
 
 def _own(path: str, member: tarfile.TarInfo) -> None:
