@@ -25,6 +25,9 @@ description:
   - The same files, the same lock and the same options give the same digest, wherever they are built.
     Times in the image are those of E(SOURCE_DATE_EPOCH), else 1970. Files get the mode 0755 if their owner may execute
     them, else 0644, and belong to user and group 0, unless C(COPY --chmod) or C(COPY --chown) say otherwise.
+  - Files are copied onto those of the base image as C(buildah) does it. Its directories keep their modes and owners,
+    and its links are followed. A warning tells when a directory is replaced, replaces something else, or gets another
+    mode or owner.
 author:
   - sealer.cluster contributors (@sealerio)
 version_added: 0.1.0
@@ -38,7 +41,9 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details: Nothing is written. Manifests are read from registries where images are not in the store, but no layers.
+    details: >-
+      Nothing is written. Manifests are read from registries where images are not in the store, but no layers, except
+      those of the base image where files are copied onto it, as what it has decides where they go.
   diff_mode:
     support: full
   idempotent:

@@ -21,34 +21,42 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.description 
     SHELL,
     Application,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import OPAQUE, Entry, Ownership
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Entry, Ownership
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer_draft import LayerDraft
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
+from ansible_collections.sealer.cluster.plugins.module_utils._build.tree import Tree
 
 _KUBE_SUFFIXES = (".yaml", ".yml", ".json")
 _SHELL_SUFFIX = ".sh"
 
 
 def collect(
-    context: Context, name: str, sources: t.Sequence[t.Tuple[str, Where]], replaces_base: bool
-) -> t.Tuple[t.List[Entry], t.List[str]]:
-    """Entries of an application's layer, and its files relative to its directory in the order they were named."""
+    context: Context,
+    tree: Tree,
+    name: str,
+    sources: t.Sequence[t.Tuple[str, Where]],
+    where: Where,
+    replaces_base: bool,
+) -> t.Tuple[LayerDraft, t.List[str]]:
+    """An application's layer, and its files relative to its directory in the order they were named."""
     root = f"{APPLICATIONS}/{name}"
-    entries = [Entry(root, DIRECTORY, 0o755)]
+    draft = LayerDraft(tree, where, Ownership())
     if replaces_base:
-        entries.append(Entry.empty(f"{root}/{OPAQUE}"))
+        draft.empty_directory(root)
+    else:
+        draft.directory(root)
     files: t.List[str] = []
-    for source, where in sources:
-        nodes = context.select(source, where)
-        for node in nodes:
+    for source, place in sources:
+        for node in context.select(source, place):
             below = context.below(node) if node.kind == DIRECTORY else []
             if node.kind == DIRECTORY and not any(one.kind != DIRECTORY for one in below):
-                raise where.error(f"{source} holds no file", fix="Correct the path or .sealignore")
+                raise place.error(f"{source} holds no file", fix="Correct the path or .sealignore")
             for one in below or [node]:
                 path = one.path if below else one.name
-                entries.append(Entry.of(one, f"{root}/{path}", Ownership()))
+                draft.put(Entry.of(one, f"{root}/{path}", Ownership()), place)
                 if one.kind != DIRECTORY:
                     files.append(path)
-    return entries, files
+    return draft, files
 
 
 def describe(name: str, files: t.Sequence[str]) -> t.Tuple[Application, str]:

@@ -17,7 +17,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.description 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.evaluate import Inherited
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import Lock
 from ansible_collections.sealer.cluster.plugins.module_utils._build.sources import NEVER, Sources
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import (
     ContainerImage,
     is_cluster_image,
@@ -50,7 +50,7 @@ def load(sources: Sources, reference: Reference, platform: Platform) -> Base:
         return _read(sources, _locate(sources, reference, platform), reference, platform)
     except OciError as error:
         raise BuildError(
-            f"base image {reference} cannot be had", where=error.where, why=_told(error), fix=error.fix
+            f"base image {reference} cannot be had", where=error.where, why=describe(error), fix=error.fix
         ) from error
 
 
@@ -160,13 +160,14 @@ def _for_platform(entries: t.Mapping[Platform, Descriptor], platform: Platform, 
     for own, entry in entries.items():
         if own.matches(platform):
             return entry
-    told = ", ".join(str(one) for one in sorted(entries)) or "no platform"
-    raise BuildError(f"base image {name} is not made for {platform}", why=f"it has {told}", fix="Change platforms")
+    made_for = ", ".join(str(one) for one in sorted(entries)) or "no platform"
+    raise BuildError(f"base image {name} is not made for {platform}", why=f"it has {made_for}", fix="Change platforms")
 
 
 def _unsound(name: str, why: str) -> BuildError:
     return BuildError(f"{name} is no sound cluster image", why=why, fix="Build or pull it again")
 
 
-def _told(error: OciError) -> str:
+def describe(error: SealerError) -> str:
+    """What happened and why, to stand as the reason of another error."""
     return ": ".join(part for part in (error.what, error.why) if part)

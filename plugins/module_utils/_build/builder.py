@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build import assemble
 from ansible_collections.sealer.cluster.plugins.module_utils._build.base import Base, load
+from ansible_collections.sealer.cluster.plugins.module_utils._build.base_tree import load_tree
 from ansible_collections.sealer.cluster.plugins.module_utils._build.context import Context
 from ansible_collections.sealer.cluster.plugins.module_utils._build.description import LABEL
 from ansible_collections.sealer.cluster.plugins.module_utils._build.evaluate import (
@@ -34,6 +35,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.report import BuildResult, Parts, report
 from ansible_collections.sealer.cluster.plugins.module_utils._build.resolve import Resolved, resolve_all
 from ansible_collections.sealer.cluster.plugins.module_utils._build.sources import MISSING, Registry, Sources
+from ansible_collections.sealer.cluster.plugins.module_utils._build.tree import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage, ContainerImage
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
@@ -77,6 +79,10 @@ class _OnePlatform:
     base: Base
     plan: Plan
     needs: Needs
+
+    @property
+    def warnings(self) -> t.List[str]:
+        return [*self.plan.warnings, *self.needs.warnings]
 
 
 def build(
@@ -123,7 +129,7 @@ class _Build:
             new_lock=lock,
             parts=parts,
             plans=[(one.platform, one.plan) for one in platforms],
-            warnings=list(dict.fromkeys(text for one in platforms for text in one.needs.warnings)),
+            warnings=list(dict.fromkeys(text for one in platforms for text in one.warnings)),
         )
 
     def _plan(self) -> t.List[_OnePlatform]:
@@ -142,9 +148,10 @@ class _Build:
         result = []
         for platform, evaluation, name in zip(request.platforms, evaluations, names):
             base = load(self._sources, name, platform) if name else Base()
-            plan = evaluation.run(base.inherited, context)
+            tree = load_tree(self._sources, base) if evaluation.brings_files else Tree()
+            plan = evaluation.run(base.inherited, context, tree)
             plan.labels.update(request.labels)
-            result.append(_OnePlatform(platform, base, plan, search.needs(plan.tree, base, platform)))
+            result.append(_OnePlatform(platform, base, plan, search.needs(plan, base, platform)))
         return result
 
     def _lock(self, platforms: t.Sequence[_OnePlatform], resolved: t.Sequence[Resolved]) -> Lock:

@@ -31,10 +31,11 @@ class Charts:
     def __init__(self, paths: t.Iterable[str]) -> None:
         self._roots = sorted(posixpath.dirname(path) for path in paths if posixpath.basename(path) == _NAME)
 
-    @property
-    def outermost(self) -> t.List[str]:
-        """The directories of the charts, without those within others."""
-        return [root for root in self._roots if not any(_is_below(root, other) for other in self._roots)]
+    def outermost(self, paths: t.Iterable[str]) -> t.List[str]:
+        """The directories of the charts that one of these paths lies in, without those within others."""
+        charts = [root for root in self._roots if not any(_is_below(root, other) for other in self._roots)]
+        holding = {root for path in paths for root in charts if _is_below(path, root)}
+        return [root for root in charts if root in holding]
 
     def hides(self, path: str) -> bool:
         """Whether the file is one of a chart's templates, or a chart that is packed into it."""

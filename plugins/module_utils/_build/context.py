@@ -24,10 +24,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.patterns imp
     is_glob,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.layers import WHITEOUT
 
 IGNORE_FILE = ".sealignore"
-FILE, DIRECTORY, LINK = "file", "directory", "link"
-_WHITEOUT = ".wh."
+FILE, DIRECTORY, LINK, SPECIAL = "file", "directory", "link", "device or pipe"
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,9 @@ def _check_name(full: str) -> None:
         full.encode("utf-8")
     except UnicodeEncodeError as error:
         raise BuildError("a file name is no UTF-8", where=repr(full), fix="Rename it or ignore it") from error
-    if os.path.basename(full).startswith(_WHITEOUT):
+    if os.path.basename(full).startswith(WHITEOUT):
         raise BuildError(
-            f"a file name begins with {_WHITEOUT}", where=full, why="in a layer that deletes a file", fix="Rename it"
+            f"a file name begins with {WHITEOUT}", where=full, why="in a layer that deletes a file", fix="Rename it"
         )
 
 

@@ -87,9 +87,9 @@ def scan(path: str, content: bytes, ignored: t.Collection[str] = ()) -> Findings
     return findings
 
 
-def warn_of_charts(charts: Charts) -> t.List[str]:
-    """A warning for each chart, not for each of its templates."""
-    return [_not_searched(root or ".", "a Helm chart") for root in charts.outermost]
+def warn_of_charts(charts: Charts, paths: t.Iterable[str]) -> t.List[str]:
+    """A warning for each chart that one of these paths lies in, not for each of its templates."""
+    return [_not_searched(root or ".", "a Helm chart") for root in charts.outermost(paths)]
 
 
 def _not_searched(path: str, kind: str) -> str:

@@ -10,29 +10,29 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build import application, kubefile
 from ansible_collections.sealer.cluster.plugins.module_utils._build.arguments import NAME, Pair, expand
-from ansible_collections.sealer.cluster.plugins.module_utils._build.context import DIRECTORY, LINK, Context, Node
+from ansible_collections.sealer.cluster.plugins.module_utils._build.context import FILE, Context
+from ansible_collections.sealer.cluster.plugins.module_utils._build.copy_instruction import copy_files
 from ansible_collections.sealer.cluster.plugins.module_utils._build.description import (
     LABEL,
     Application,
     Description,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._build.kubefile import Instruction
-from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Entry, Ownership, Tree
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Entry
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer_draft import LayerDraft
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where, Word
+from ansible_collections.sealer.cluster.plugins.module_utils._build.tree import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 SCRATCH = "scratch"
-_CHOWN = re.compile(r"([0-9]{1,10})(?::([0-9]{1,10}))?")
-_CHMOD = re.compile(r"[0-7]{3,4}")
 _LABEL_KEY = re.compile(r"[^\s=]+")
 
 
@@ -55,13 +55,15 @@ class Inherited:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a platform's rootfs will be."""
+    """All that a platform's rootfs will be. `replaced` are the base's files that are there no more."""
 
     steps: t.List[Step]
     tree: Tree
     env: t.Dict[str, str]
     labels: t.Dict[str, str]
     description: Description
+    replaced: t.FrozenSet[str] = frozenset()
+    warnings: t.Sequence[str] = ()
 
     def all_labels(self) -> t.Dict[str, str]:
         """With the one that holds the description."""
@@ -112,7 +114,7 @@ class Evaluation:
         self._args: t.Dict[str, str] = {}
         self._labels: t.Dict[str, str] = {}
         self._steps: t.List[Step] = []
-        self._tree = Tree()
+        self._warnings: t.List[str] = []
         self._applications: t.Dict[str, Application] = {}
         self._declared: t.Dict[str, Where] = {}
         self._commanded: t.Dict[str, Where] = {}
@@ -142,14 +144,40 @@ class Evaluation:
                 f"{name!r} is no name of an image", why=error.why, fix="Name a cluster image or scratch"
             ) from error
 
-    def run(self, inherited: Inherited, context: Context) -> Plan:
-        """Carry out what stands behind FROM."""
+    @property
+    def brings_files(self) -> bool:
+        """Whether an instruction puts files into the rootfs, so that it matters what the base has there."""
+        return any(one.keyword in ("APP", "COPY") for one in self._rest)
+
+    def run(self, inherited: Inherited, context: Context, tree: Tree) -> Plan:
+        """Carry out what stands behind FROM. `tree` has the base's files, and gets ours."""
         self._env = dict(inherited.env)
         self._inherited = inherited
         self._context = context
+        self._tree = tree
         self._applications = {one.name: one for one in inherited.description.applications}
         before = dict(self._env)
-        handlers: t.Dict[str, t.Callable[[Instruction], t.Optional[t.List[Entry]]]] = {
+        base_files = [entry.path for entry in tree.entries() if entry.kind == FILE]
+        self._carry_out()
+        self._check_applications()
+        own = {key: value for key, value in self._env.items() if before.get(key) != value}
+        ours = Description(
+            tuple(self._applications.values()), tuple(word.raw for word in self._launch), tuple(self._commands), own
+        )
+        labels = {key: value for key, value in inherited.labels.items() if key != LABEL}
+        labels.update(self._labels)
+        return Plan(
+            steps=self._steps,
+            tree=tree,
+            env=self._env,
+            labels=labels,
+            description=ours.on_top_of(inherited.description),
+            replaced=frozenset(path for path in base_files if not _is_of_base(tree.get(path))),
+            warnings=self._warnings,
+        )
+
+    def _carry_out(self) -> None:
+        handlers: t.Dict[str, t.Callable[[Instruction], t.Optional[LayerDraft]]] = {
             "ARG": self._run_arg,
             "COPY": self._run_copy,
             "ENV": self._run_env,
@@ -162,19 +190,9 @@ class Evaluation:
             "CMD": self._run_commands,
         }
         for one in self._rest:
-            entries = handlers[one.keyword](one)
-            if entries is not None:
-                entries = self._tree.complete(entries, one.where)
-                self._tree.apply(entries)
-            self._steps.append(Step(one.text, entries))
-        self._check_applications()
-        own = {key: value for key, value in self._env.items() if before.get(key) != value}
-        ours = Description(
-            tuple(self._applications.values()), tuple(word.raw for word in self._launch), tuple(self._commands), own
-        )
-        labels = {key: value for key, value in inherited.labels.items() if key != LABEL}
-        labels.update(self._labels)
-        return Plan(self._steps, self._tree, self._env, labels, ours.on_top_of(inherited.description))
+            draft = handlers[one.keyword](one)
+            self._steps.append(Step(one.text, draft.entries() if draft else None))
+            self._warnings.extend(draft.warnings if draft else ())
 
     @property
     def _variables(self) -> t.Dict[str, str]:
@@ -224,40 +242,10 @@ class Evaluation:
             raise one.where.error(f"the label {LABEL} is written by the build", fix="Use another name")
         self._labels.update(labels)
 
-    def _run_copy(self, one: Instruction) -> t.List[Entry]:
-        arguments, variables = t.cast(kubefile.Copy, one.arguments), self._variables
-        ownership = _ownership(arguments, variables)
-        destination = expand(arguments.destination, variables)
-        target = _destination(arguments.destination, destination)
-        found: t.List[t.Tuple[Node, Where]] = []
-        for word in arguments.sources:
-            source = expand(word, variables)
-            if not source:
-                raise word.error("a source is empty")
-            found.extend((node, word.where()) for node in self._context.select(source, word.where()))
-        into = destination.endswith(("/", "/.")) or self._tree.is_directory(target)
-        if len(found) > 1 and not into:
-            raise arguments.destination.error(
-                f"several sources, but {destination} is no directory", fix=f"Write {destination}/"
-            )
-        entries: t.List[Entry] = []
-        for node, where in found:
-            entries.extend(self._copied(node, target, into, ownership, where))
-        return entries
+    def _run_copy(self, one: Instruction) -> LayerDraft:
+        return copy_files(t.cast(kubefile.Copy, one.arguments), self._variables, self._context, self._tree)
 
-    def _copied(self, node: Node, target: str, into: bool, ownership: Ownership, where: Where) -> t.Iterator[Entry]:
-        if node.kind != DIRECTORY:
-            yield Entry.of(node, posixpath.join(target, node.name) if into else target, ownership)
-            return
-        if target:
-            yield Entry.of(node, target, ownership)
-        for one in self._context.below(node):
-            entry = Entry.of(one, posixpath.join(target, one.path), ownership)
-            if entry.kind == LINK:
-                _check_link(entry, where)
-            yield entry
-
-    def _run_app(self, one: Instruction) -> t.List[Entry]:
+    def _run_app(self, one: Instruction) -> LayerDraft:
         arguments, variables = t.cast(kubefile.App, one.arguments), self._variables
         name = arguments.name.raw
         if name in self._declared:
@@ -267,14 +255,11 @@ class Evaluation:
         replaces = name in self._applications
         self._declared[name] = arguments.name.where()
         sources = [(expand(word, variables), word.where()) for word in arguments.sources]
-        entries, files = application.collect(self._context, name, sources, replaces)
-        for entry in entries:
-            if entry.kind == LINK:
-                _check_link(entry, one.where)
+        draft, files = application.collect(self._context, self._tree, name, sources, arguments.name.where(), replaces)
         self._applications[name], untyped = application.describe(name, files)
         if untyped:
             self._untyped[name] = untyped
-        return entries
+        return draft
 
     def _application(self, word: Word) -> Application:
         if word.raw not in self._applications:
@@ -321,36 +306,5 @@ class Evaluation:
             names.add(word.raw)
 
 
-def _ownership(arguments: kubefile.Copy, variables: t.Mapping[str, str]) -> Ownership:
-    uid = gid = 0
-    mode: t.Optional[int] = None
-    if arguments.chown:
-        text = expand(arguments.chown, variables)
-        found = _CHOWN.fullmatch(text)
-        if not found:
-            raise arguments.chown.error(f"--chown={text} is not numeric", fix="Write --chown=UID or --chown=UID:GID")
-        uid = int(found.group(1))
-        gid = int(found.group(2)) if found.group(2) else uid
-        if max(uid, gid) >= 1 << 32:
-            raise arguments.chown.error(f"--chown={text} is too large")
-    if arguments.chmod:
-        text = expand(arguments.chmod, variables)
-        if not _CHMOD.fullmatch(text):
-            raise arguments.chmod.error(f"--chmod={text} is not octal", fix="For example: --chmod=0755")
-        mode = int(text, 8)
-    return Ownership(uid, gid, mode)
-
-
-def _destination(word: Word, text: str) -> str:
-    if not text or ".." in text.split("/"):
-        raise word.error(f"{text!r} is no place in the rootfs", fix="Name a path without ..; / is the rootfs itself")
-    path = posixpath.normpath(text).lstrip("/")
-    return "" if path == "." else path
-
-
-def _check_link(entry: Entry, where: Where) -> None:
-    target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.target))
-    if entry.target.startswith("/") or target == ".." or target.startswith("../"):
-        raise where.error(
-            f"link {entry.path} leaves the rootfs", why=f"it points to {entry.target}", fix="Make it a relative link"
-        )
+def _is_of_base(entry: t.Optional[Entry]) -> bool:
+    return entry is not None and entry.kind == FILE and not entry.source

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import posixpath
 import tarfile
 import typing as t
 import zlib
 from dataclasses import dataclass, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.context import DIRECTORY, FILE, LINK, Node
-from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
-OPAQUE = ".wh..wh..opq"
 _CHUNK = 1 << 20
 _LEVEL = 6
 _GZIP = 31
@@ -48,7 +45,11 @@ class Ownership:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, directory or link in the rootfs. Content is in the file `source`; without one it is empty."""
+    """A file, directory or link in the rootfs.
+
+    `source` is the path that it is taken from, on this host; the base's entries have none, nor do directories that
+    are made on the way to others. `mtime` is in seconds since 1970; None is the time of the build.
+    """
 
     path: str
     kind: str
@@ -59,6 +60,7 @@ class Entry:
     target: str = ""
     size: int = 0
     sha256: str = ""
+    mtime: t.Optional[int] = None
 
     @classmethod
     def empty(cls, path: str) -> Entry:
@@ -85,53 +87,10 @@ class Layer:
     diff_id: Digest
 
 
-class Tree:
-    """The merged rootfs of the layers made by this build."""
-
-    def __init__(self) -> None:
-        self.entries: t.Dict[str, Entry] = {}
-
-    def is_directory(self, path: str) -> bool:
-        return not path or (path in self.entries and self.entries[path].kind == DIRECTORY)
-
-    def complete(self, entries: t.Sequence[Entry], where: Where) -> t.List[Entry]:
-        """A layer's entries sorted, with the directories above them; refuses what would make files directories."""
-        named: t.Dict[str, Entry] = {}
-        for entry in entries:
-            twin = named.get(entry.path)
-            if twin and not twin.kind == entry.kind == DIRECTORY:
-                raise where.error(f"two sources give {entry.path}", why=f"{twin.source} and {entry.source}")
-            named[entry.path] = entry
-        for path in sorted(named):
-            for above in _above(path):
-                if above not in named and above not in self.entries:
-                    named[above] = Entry(above, DIRECTORY, 0o755)
-        for path, entry in named.items():
-            self._refuse_clash(path, entry, named, where)
-        return [named[path] for path in sorted(named)]
-
-    def apply(self, entries: t.Iterable[Entry]) -> None:
-        for entry in entries:
-            if posixpath.basename(entry.path) != OPAQUE:
-                self.entries[entry.path] = entry
-
-    def _refuse_clash(self, path: str, entry: Entry, named: t.Mapping[str, Entry], where: Where) -> None:
-        for above in _above(path):
-            holder = named.get(above) or self.entries[above]
-            if holder.kind != DIRECTORY:
-                raise where.error(f"{path} cannot be made", why=f"{above} is a {holder.kind}")
-        before = self.entries.get(path)
-        if before and (before.kind == DIRECTORY) != (entry.kind == DIRECTORY):
-            raise where.error(
-                f"{path} is a {before.kind} already and cannot become a {entry.kind}",
-                fix="End the destination with / to put files into a directory",
-            )
-
-
 def layer_key(entries: t.Sequence[Entry], epoch: int) -> str:
     """Name for everything that decides a layer's bytes."""
-    facts = [[one.path, one.kind, one.mode, one.uid, one.gid, one.target, one.sha256] for one in entries]
-    told = json.dumps([1, _LEVEL, zlib.ZLIB_RUNTIME_VERSION, epoch, facts], separators=(",", ":"))
+    facts = [[one.path, one.kind, one.mode, one.uid, one.gid, one.target, one.sha256, one.mtime] for one in entries]
+    told = json.dumps([2, _LEVEL, zlib.ZLIB_RUNTIME_VERSION, epoch, facts], separators=(",", ":"))
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -157,7 +116,8 @@ def _tar(entries: t.Sequence[Entry], epoch: int) -> t.Iterator[bytes]:
     for entry in entries:
         info = tarfile.TarInfo(entry.path)
         info.type = _TYPES[entry.kind]
-        info.mode, info.uid, info.gid, info.mtime = entry.mode, entry.uid, entry.gid, epoch
+        info.mode, info.uid, info.gid = entry.mode, entry.uid, entry.gid
+        info.mtime = epoch if entry.mtime is None else entry.mtime
         info.linkname, info.size = entry.target, entry.size
         yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
         if entry.size:
@@ -186,8 +146,3 @@ def _blocks(path: str) -> t.Iterator[bytes]:
                 yield block
     except OSError as error:
         raise BuildError("cannot read a file", where=path, why=error.strerror or str(error)) from error
-
-
-def _above(path: str) -> t.List[str]:
-    names = path.split("/")[:-1]
-    return ["/".join(names[: count + 1]) for count in range(len(names))]

@@ -10,6 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -22,8 +23,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery im
     scan,
     warn_of_charts,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._build.evaluate import Plan
 from ansible_collections.sealer.cluster.plugins.module_utils._build.imagelist import Found, parse_list, parse_name
-from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import LockedImage
 from ansible_collections.sealer.cluster.plugins.module_utils._build.resolve import Wanted
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
@@ -31,6 +32,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import P
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 OPTION = "option images"
+_WHY = re.compile(r"(.+?):[0-9]+(?: |$)")
 
 
 @dataclass(frozen=True)
@@ -61,15 +63,16 @@ class Search:
         for name in asked.files:
             self._named.extend(_read_list(os.path.join(directory, name), name, self._ignored_texts))
 
-    def needs(self, tree: Tree, base: Base, platform: Platform) -> Needs:
-        """Everything that one platform needs."""
-        charts = Charts(tree.entries)
-        result = Needs(warnings=warn_of_charts(charts))
+    def needs(self, plan: Plan, base: Base, platform: Platform) -> Needs:
+        """Everything that one platform needs. The base's files were searched when it was built."""
+        entries = plan.tree.entries()
+        ours = [entry for entry in entries if entry.source]
+        charts = Charts(entry.path for entry in entries)
+        result = Needs(warnings=warn_of_charts(charts, (entry.path for entry in ours)))
         found = list(self._named)
-        for path in sorted(tree.entries):
-            entry = tree.entries[path]
-            if entry.kind == FILE and entry.source and is_interesting(path, charts):
-                findings = scan(path, _content(entry.source), self._ignored_texts)
+        for entry in ours:
+            if entry.kind == FILE and is_interesting(entry.path, charts):
+                findings = scan(entry.path, _content(entry.source), self._ignored_texts)
                 found.extend(findings.found)
                 result.warnings.extend(findings.warnings)
         whys: t.Dict[Reference, t.List[str]] = {}
@@ -77,8 +80,8 @@ class Search:
             if one.reference not in self._ignored:
                 whys.setdefault(one.reference, []).append(one.why)
         for image in base.images:
-            ours = whys.pop(Reference.parse(image.reference), [])
-            result.from_base.append(_of_base(base, image.reference, platform, ours))
+            asked = whys.pop(Reference.parse(image.reference), [])
+            result.from_base.append(_of_base(base, image.reference, platform, asked, plan.replaced))
         result.wanted = [Wanted(one, platform, tuple(dict.fromkeys(whys[one]))) for one in sorted(whys, key=str)]
         return result
 
@@ -91,7 +94,10 @@ def _reference(text: str) -> t.Optional[Reference]:
         return None
 
 
-def _of_base(base: Base, reference: str, platform: Platform, ours: t.Sequence[str]) -> LockedImage:
+def _of_base(
+    base: Base, reference: str, platform: Platform, ours: t.Sequence[str], replaced: t.Collection[str]
+) -> LockedImage:
+    """What the base's lock says. Who asked for it in a file that is replaced does so no more; the image stays."""
     locked = base.lock.image(reference, platform)
     if locked is None:
         raise BuildError(
@@ -99,7 +105,14 @@ def _of_base(base: Base, reference: str, platform: Platform, ours: t.Sequence[st
             why=f"its lock does not name {reference}",
             fix="Build or pull it again",
         )
-    return replace(locked, why=tuple(dict.fromkeys([*locked.why, *ours])))
+    kept = [why for why in locked.why if _file_of(why) not in replaced]
+    return replace(locked, why=tuple(dict.fromkeys([*kept, *ours])) or (f"base image {base.reference}",))
+
+
+def _file_of(why: str) -> str:
+    """The file that asks, as imagelist and discovery write it."""
+    found = _WHY.match(why)
+    return found.group(1) if found else ""
 
 
 def _read_list(path: str, name: str, ignored: t.Collection[str]) -> t.List[Found]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.sealer.cluster.plugins.module_utils._build.cache import LayerCache
+from ansible_collections.sealer.cluster.plugins.module_utils._build.cache import LayerCache, ListingCache
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import (
     Entry,
     Layer,
@@ -39,6 +39,7 @@ class Pool:
         self.layout = layout
         self.write = write
         self._cache = LayerCache(layout.path) if layout else None
+        self._listings = ListingCache(layout.path) if layout else None
         self._memory: t.Dict[Digest, bytes] = {}
         self._names = layout.names() if layout else {}
 
@@ -62,6 +63,10 @@ class Pool:
         if digest in self._memory or self.layout is None:
             return self._memory[digest]
         return self.layout.read_blob(digest)
+
+    def open(self, digest: Digest) -> t.Optional[t.BinaryIO]:
+        """A blob of the store, to be read; None where the store does not have it."""
+        return self.layout.open_blob(digest) if self.layout and self.layout.has(digest) else None
 
     def document(self, which: t.Union[Descriptor, Digest]) -> Document:
         if isinstance(which, Digest):
@@ -94,6 +99,15 @@ class Pool:
             self._take(self.layout, layer, packed)
         self._cache.put(key, layer)
         return layer, False
+
+    def listing(self, digest: Digest) -> t.Optional[t.List[Entry]]:
+        """The entries of a layer, where they are known already."""
+        return self._listings.get(digest) if self._listings else None
+
+    def put_listing(self, digest: Digest, entries: t.Sequence[Entry]) -> None:
+        """Keep the entries of a layer when writing."""
+        if self.write and self._listings:
+            self._listings.put(digest, entries)
 
     @staticmethod
     def _take(layout: Layout, layer: Layer, packed: t.IO[bytes]) -> None:

@@ -9,12 +9,14 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import io
+import tempfile
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Document
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.client import RegistryClient
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, check
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import DOCUMENT_LIMIT, Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import NullProgress, Progress
@@ -38,9 +40,22 @@ class Remote:
             raise BuildError(
                 f"{descriptor.digest} of {reference} is too large", why=f"{descriptor.size} bytes are no document"
             )
-        writer = MemoryWriter(descriptor.digest)
-        self._client.fetch_blob(reference, descriptor, writer, NullProgress())
-        return bytes(writer.data)
+        with io.BytesIO() as file:
+            self._fetch(reference, descriptor, file)
+            return file.getvalue()
+
+    def open_blob(self, reference: Reference, descriptor: Descriptor) -> t.BinaryIO:
+        try:
+            file = t.cast(t.BinaryIO, tempfile.TemporaryFile())
+        except OSError as error:
+            raise BuildError("cannot read a layer", where=tempfile.gettempdir(), why=str(error)) from error
+        try:
+            self._fetch(reference, descriptor, file)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
 
     def pull_cluster_image(self, layout: Layout, reference: Reference, platform: Platform) -> Descriptor:
         result = pull(
@@ -59,25 +74,31 @@ class Remote:
         result = pull_image(self._client, layout, reference, platform, parallel, self._progress)
         return result.index or result.manifest
 
+    def _fetch(self, reference: Reference, descriptor: Descriptor, file: t.BinaryIO) -> None:
+        self._client.fetch_blob(reference, descriptor, FileWriter(descriptor.digest, file), NullProgress())
 
-class MemoryWriter:
-    """Takes a small blob into memory."""
 
-    def __init__(self, digest: Digest) -> None:
-        self.data = bytearray()
+class FileWriter:
+    """Takes a blob into an open file."""
+
+    def __init__(self, digest: Digest, file: t.BinaryIO) -> None:
         self.offset = 0
         self.done = False
         self._digest = digest
+        self._hash = digest.hasher()
+        self._file = file
 
     def write(self, data: t.Union[bytes, memoryview]) -> None:
-        self.data += data
-        self.offset = len(self.data)
+        self._file.write(data)
+        self._hash.update(data)
+        self.offset += len(data)
 
     def restart(self) -> None:
-        self.data.clear()
+        self._file.seek(0)
+        self._file.truncate()
+        self._hash = self._digest.hasher()
         self.offset = 0
 
     def commit(self) -> None:
-        if Digest.of(bytes(self.data), self._digest.algorithm) != self._digest:
-            raise DigestMismatch(f"content does not match {self._digest}")
+        check(self._digest, None, self._hash.hexdigest(), self.offset)
         self.done = True

@@ -31,6 +31,9 @@ class Registry(t.Protocol):
     def blob(self, reference: Reference, descriptor: Descriptor) -> bytes:
         """A small blob, kept nowhere."""
 
+    def open_blob(self, reference: Reference, descriptor: Descriptor) -> t.BinaryIO:
+        """A blob of any size to be read once, kept nowhere."""
+
     def pull_cluster_image(self, layout: Layout, reference: Reference, platform: Platform) -> Descriptor:
         """Bring a cluster image into the store, for one platform."""
 

@@ -35,7 +35,7 @@ _EXTENSIONS = (
     tarfile.GNUTYPE_LONGNAME,
     tarfile.GNUTYPE_LONGLINK,
 )
-_UNREADABLE = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, RecursionError)
+UNREADABLE = (tarfile.TarError, EOFError, OSError, ValueError, ArithmeticError, LookupError, RecursionError)
 
 StoreBlob = t.Callable[[Digest, int, Readable], None]
 
@@ -54,7 +54,7 @@ class ArchiveReader:
         with self._errors(), open(self.path, "rb") as stream:
             self._progress.total(os.fstat(stream.fileno()).st_size, 0)
             counted = t.cast(t.IO[bytes], _Counting(stream, self._progress))
-            with tarfile.open(fileobj=counted, mode="r|*", bufsize=CHUNK, tarinfo=_Header) as archive:
+            with tarfile.open(fileobj=counted, mode="r|*", bufsize=CHUNK, tarinfo=BoundedHeader) as archive:
                 for number, member in enumerate(archive):
                     if number >= _ENTRY_LIMIT:
                         raise self.refused(f"it has more than {_ENTRY_LIMIT} entries")
@@ -133,7 +133,7 @@ class ArchiveReader:
     def _errors(self) -> t.Iterator[None]:
         try:
             yield
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise OciError(
                 "image archive cannot be read",
@@ -143,11 +143,11 @@ class ArchiveReader:
             ) from error
 
 
-class _Header(tarfile.TarInfo):
+class BoundedHeader(tarfile.TarInfo):
     """A header whose extension, which tarfile takes into memory as a whole, is small."""
 
     @classmethod
-    def frombuf(cls, buf: t.Union[bytes, bytearray], encoding: str, errors: str) -> _Header:
+    def frombuf(cls, buf: t.Union[bytes, bytearray], encoding: str, errors: str) -> BoundedHeader:
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type in _EXTENSIONS and header.size > _HEADER_LIMIT):
             raise tarfile.ReadError(f"a header claims {header.size} bytes")

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pathlib
+import posixpath
 import signal
 import tarfile
 import typing as t
@@ -18,14 +20,33 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.builder impo
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Document
 from ansible_collections.sealer.cluster.plugins.module_utils._build.report import BuildResult
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import ClusterImage
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
+    LABEL_DESCRIPTION,
+    LAYER_TAR,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
+    Descriptor,
+    Manifest,
+    Platform,
+    canonical_json,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import NullProgress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
-from ansible_collections.sealer.cluster.tests.unit.sample_image import put_container_image
+from ansible_collections.sealer.cluster.tests.unit.sample_image import DESCRIPTION, put_container_image, put_lock
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
 NAME = "registry.example.com/clusters/shop:1.0"
+BASE_NAME = "registry.example.com/base:1"
+
+
+# kind, mode, user, group, time, and content of a file or target of a link
+Unpacked = t.Tuple[str, int, int, int, float, str]
 
 
 def write(root: pathlib.Path, files: t.Mapping[str, str]) -> pathlib.Path:
@@ -44,6 +65,43 @@ def packed(*names: str) -> bytes:
         for name in names:
             archive.addfile(tarfile.TarInfo(name))
     return raw.getvalue()
+
+
+def unpacked(layout: Layout, name: str, platform: Platform = AMD64) -> t.Dict[str, Unpacked]:
+    """The tree that a node has of the image, by path."""
+    result: t.Dict[str, Unpacked] = {}
+    image = ClusterImage.read(layout, layout.resolve(Reference.parse(name)))
+    manifest = layout.read_document(image.rootfs[platform])
+    assert isinstance(manifest, Manifest)
+    for layer in manifest.layers:
+        with tarfile.open(fileobj=io.BytesIO(layout.read_blob(layer.digest))) as archive:
+            _unpack(archive, result)
+    return result
+
+
+def _unpack(archive: tarfile.TarFile, tree: t.Dict[str, Unpacked]) -> None:
+    members = [(posixpath.normpath(member.name), member) for member in archive]
+    for path, _member in members:
+        directory, base = posixpath.split(path)
+        if base == ".wh..wh..opq":
+            _drop(tree, f"{directory}/")
+        elif base.startswith(".wh."):
+            _drop(tree, posixpath.join(directory, base[4:]))
+    for path, member in members:
+        if path == "." or posixpath.basename(path).startswith(".wh."):
+            continue
+        stream = archive.extractfile(member) if member.isreg() else None
+        kind = "file" if stream else "directory" if member.isdir() else "link"
+        content = stream.read().decode() if stream else member.linkname
+        if kind != "directory" or tree.get(path, ("",))[0] != "directory":
+            _drop(tree, path)
+        tree[path] = (kind, member.mode, member.uid, member.gid, member.mtime, content)
+
+
+def _drop(tree: t.Dict[str, Unpacked], path: str) -> None:
+    """Take a path away with all below it; what ends with / loses what is below alone."""
+    for one in [one for one in tree if one == path or one.startswith(f"{path.rstrip('/')}/")]:
+        del tree[one]
 
 
 def killed_before_replacing(name: str, action: t.Callable[[], object]) -> None:
@@ -74,6 +132,73 @@ def add_image(layout: Layout, name: str, *, size: int = 100, index: bool = True)
     return descriptor
 
 
+def tar(entries: t.Mapping[str, str], mtime: int = 1_000_000_000) -> bytes:
+    """An archive of entries as `snapshot` tells them: `dir MODE UID:GID`, `link TARGET` or `file MODE UID:GID CONTENT`."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path, text in entries.items():
+            member = tarfile.TarInfo(path)
+            member.mtime = mtime
+            kind, rest = text.split(" ", 1)
+            if kind == "link":
+                member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o777, rest
+                archive.addfile(member)
+                continue
+            mode, owner, content = (rest.split(" ", 2) + [""])[:3]
+            member.type = tarfile.DIRTYPE if kind == "dir" else tarfile.REGTYPE
+            member.mode = int(mode, 8)
+            member.uid, member.gid = map(int, owner.split(":"))
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content.encode()))
+    return raw.getvalue()
+
+
+def snapshot(layout: Layout, name: str, platform: Platform = AMD64) -> t.Dict[str, str]:
+    """The tree that a node has of the image, as text by path."""
+    result = {}
+    for path, (kind, mode, uid, gid, _mtime, content) in unpacked(layout, name, platform).items():
+        if kind == "link":
+            result[path] = f"link {content}"
+        else:
+            result[path] = f"{kind.replace('directory', 'dir')} {mode:o} {uid}:{gid} {content}".rstrip()
+    return result
+
+
+def add_base(
+    layout: Layout,
+    layers: t.Sequence[bytes],
+    *,
+    media_type: str = LAYER_TAR,
+    platforms: t.Sequence[Platform] = (AMD64,),
+    name: str = BASE_NAME,
+) -> t.List[Digest]:
+    """A cluster image with these layers, as somebody else's tool may have made them; gives their digests."""
+    descriptors = [Descriptor(media_type, layout.put_bytes(data), len(data)) for data in layers]
+    diff_ids = [str(one.digest) for one in descriptors]
+    rootfs, locks = [], []
+    for platform in platforms:
+        config = canonical_json(
+            {
+                **platform.to_json(),
+                "config": {"Labels": {LABEL_DESCRIPTION: json.dumps(DESCRIPTION)}},
+                "rootfs": {"type": "layers", "diff_ids": diff_ids},
+            }
+        )
+        manifest = canonical_json(
+            {
+                "schemaVersion": 2,
+                "mediaType": OCI_MANIFEST,
+                "config": Descriptor(OCI_CONFIG, layout.put_bytes(config), len(config)).to_json(),
+                "layers": [one.to_json() for one in descriptors],
+            }
+        )
+        rootfs.append((platform, Descriptor(OCI_MANIFEST, layout.put_bytes(manifest), len(manifest))))
+        locks.append((platform, put_lock(layout, str(platform), [])))
+    index = ClusterImage.assemble(rootfs=rootfs, locks=locks, images=[])
+    layout.tag(Reference.parse(name), Descriptor(OCI_INDEX, layout.put_bytes(index), len(index)))
+    return [one.digest for one in descriptors]
+
+
 class FakeRegistry:
     """Serves what lies in a layout of its own."""
 
@@ -88,6 +213,10 @@ class FakeRegistry:
     def blob(self, reference: Reference, descriptor: Descriptor) -> bytes:
         self.asked.append(f"{reference} {descriptor.digest}")
         return self.layout.read_blob(descriptor.digest)
+
+    def open_blob(self, reference: Reference, descriptor: Descriptor) -> t.BinaryIO:
+        self.asked.append(f"{reference} {descriptor.digest}")
+        return self.layout.open_blob(descriptor.digest)
 
     def pull_cluster_image(self, layout: Layout, reference: Reference, platform: Platform) -> Descriptor:
         return self._pull(layout, reference)

@@ -434,13 +434,13 @@ def test_copy(site: Site, instruction: str, expected: t.Dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ("COPY a.txt b.txt to", ":2:18: several sources, but to is no directory. Write to/"),
+        ("COPY a.txt b.txt a.txt to", ":2:18: two sources give to/a.txt"),
         ("COPY a.txt ../x", ":2:12: '../x' is no place in the rootfs"),
         ("COPY --chown=root a.txt /", ":2:14: --chown=root is not numeric"),
         ("COPY --chmod=u+x a.txt /", ":2:14: --chmod=u+x is not octal"),
         ("COPY nothing /", ":2:6: nothing does not exist"),
         ("COPY $X /", ":2:6: variable X is not set here"),
-        ("COPY a.txt d/\nCOPY a.txt d/a.txt/b", ":3:1: d/a.txt/b cannot be made"),
+        ("COPY a.txt d/\nCOPY a.txt d/a.txt/b", ":3:12: d/a.txt cannot be a directory: d/a.txt is a file"),
         ("COPY away/ /", ":2:6: link link leaves the rootfs: it points to /etc"),
         ("LABEL io.sealer.cluster=x", ":2:1: the label io.sealer.cluster is written by the build"),
         ("ENV 1A=x", ":2:5: '1A' is no name of a variable"),

@@ -53,7 +53,8 @@ def test_any_bytes_are_a_packed_chart_or_none(data: bytes, kept: int) -> None:
 
 def test_a_chart_hides_its_templates_and_what_is_packed_into_it() -> None:
     charts = Charts(["a/chart/Chart.yaml", "a/chart/charts/sub/Chart.yaml"])
-    assert charts.outermost == ["a/chart"]
+    assert charts.outermost(["a/other", "a/chart/charts/sub/values.yaml"]) == ["a/chart"]
+    assert charts.outermost(["a/other", "a/chart"]) == []
     hidden = [
         "a/chart/templates/deep/p.yaml",
         "a/chart/charts/sub/templates/p.json",

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import hashlib
+import io
 import os
 import pathlib
 import socket
 import subprocess
+import tarfile
 import typing as t
 from unittest import mock
 
@@ -22,12 +24,13 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.context impo
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import (
     Entry,
     Ownership,
-    Tree,
     layer_key,
     write_layer,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._build.layer_draft import LayerDraft
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
 from ansible_collections.sealer.cluster.plugins.module_utils._build.patterns import IgnoreRules, compile_glob
+from ansible_collections.sealer.cluster.plugins.module_utils._build.tree import Tree
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import (
     killed_before_replacing,
@@ -155,7 +158,10 @@ def test_files_that_are_refused(tmp_path: pathlib.Path, kind: str) -> None:
 def entries(root: pathlib.Path, ownership: Ownership = ROOT) -> t.List[Entry]:
     context = Context(str(root))
     nodes = context.below(context.select(".", HERE)[0])
-    return Tree().complete([Entry.of(node, f"top/{node.path}", ownership) for node in nodes], HERE)
+    draft = LayerDraft(Tree(), HERE, ROOT)
+    for node in nodes:
+        draft.put(Entry.of(node, f"top/{node.path}", ownership), HERE)
+    return draft.entries()
 
 
 def pack(parts: t.Sequence[Entry], epoch: int = 0) -> bytes:
@@ -225,15 +231,11 @@ def test_a_file_that_changes_meanwhile_is_noticed(tmp_path: pathlib.Path) -> Non
         pack(parts)
 
 
-def test_files_cannot_become_directories() -> None:
-    tree = Tree()
-    tree.apply(tree.complete([Entry("a", "file", 0o644)], HERE))
-    with pytest.raises(BuildError, match="a/b cannot be made: a is a file"):
-        tree.complete([Entry("a/b", "file", 0o644)], HERE)
-    with pytest.raises(BuildError, match="a is a file already and cannot become a directory"):
-        tree.complete([Entry("a", "directory", 0o755)], HERE)
-    with pytest.raises(BuildError, match="two sources give b"):
-        tree.complete([Entry("b", "file", 0o644), Entry("b", "file", 0o755)], HERE)
+def test_the_time_of_an_entry_decides_the_layer() -> None:
+    one, other = Entry("a", "directory", 0o755, mtime=1), Entry("a", "directory", 0o755, mtime=2)
+    assert layer_key([one], 0) != layer_key([other], 0)
+    with tarfile.open(fileobj=io.BytesIO(pack([one, Entry("b", "directory", 0o755)], 86400))) as archive:
+        assert [member.mtime for member in archive] == [1, 86400]
 
 
 def test_a_kill_while_the_cache_is_written_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:

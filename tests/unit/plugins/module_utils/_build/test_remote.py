@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 import typing as t
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._build.remote import MemoryWriter
+from ansible_collections.sealer.cluster.plugins.module_utils._build.remote import FileWriter
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.client import RegistryClient
@@ -142,12 +143,13 @@ def test_a_base_is_pulled(bench: Bench) -> None:
     assert bench.run(store="third", frozen=True)["image"] == done["image"]
 
 
-def test_bytes_in_memory_are_checked() -> None:
-    writer = MemoryWriter(Digest.of(b"right"))
-    writer.write(b"wrong")
+def test_bytes_are_checked_before_they_are_read() -> None:
+    file = io.BytesIO()
+    writer = FileWriter(Digest.of(b"right"), file)
+    writer.write(b"wrong and long")
     with pytest.raises(DigestMismatch):
         writer.commit()
     writer.restart()
     writer.write(b"right")
     writer.commit()
-    assert (bytes(writer.data), writer.done) == (b"right", True)
+    assert (file.getvalue(), writer.offset, writer.done) == (b"right", 5, True)
