@@ -23,10 +23,14 @@ _LINK_LIMIT = 4096
 
 
 class Extractor:
-    """Applies layers, one after the other, to an empty directory."""
+    """Applies layers, one after the other, to an empty directory.
 
-    def __init__(self, root: str) -> None:
+    only: the paths that are unpacked, with what is below them; everything unless given.
+    """
+
+    def __init__(self, root: str, only: t.Optional[t.Collection[str]] = None) -> None:
         self._root = root
+        self._only = None if only is None else [_parts(path) for path in only]
         self._where = ""
         self._fresh: t.Set[str] = set()
 
@@ -63,7 +67,10 @@ class Extractor:
             return
         directory, base = os.path.split(name)
         if base.startswith(WHITEOUT):
-            self._whiteout(directory, base)
+            if self._is_asked(directory if base == OPAQUE else os.path.join(directory, base[len(WHITEOUT) :])):
+                self._whiteout(directory, base)
+            return
+        if not self._is_asked(name):
             return
         self._parents(name)
         path = os.path.join(self._root, name)
@@ -81,12 +88,19 @@ class Extractor:
                 raise self._hostile(name, "is a device or a pipe")
         self._fresh.add(name)
 
+    def _is_asked(self, name: str) -> bool:
+        """Whether a path is among those that are unpacked, or one of them lies below it."""
+        parts = _parts(name)
+        return self._only is None or any(
+            all(first == second for first, second in zip(parts, path)) for path in self._only
+        )
+
     def _plain(self, name: str) -> str:
         """A member's name without ./ and the like; empty for the top itself."""
         parts = name.split("/")
         if name.startswith("/") or ".." in parts or "\0" in name:
             raise self._hostile(name, "lies outside of the tree")
-        return "/".join(part for part in parts if part not in ("", "."))
+        return "/".join(_parts(name))
 
     def _parents(self, name: str) -> None:
         path = self._root
@@ -160,6 +174,10 @@ class Extractor:
         return ClusterError(
             f"{name!r} in this layer is refused", where=self._where, why=f"it {why}", fix="Build the image anew"
         )
+
+
+def _parts(path: str) -> t.List[str]:
+    return [part for part in path.split("/") if part not in ("", ".")]
 
 
 def _own(path: str, member: tarfile.TarInfo) -> None:
