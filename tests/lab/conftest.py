@@ -27,6 +27,7 @@ ORDER = (
     "test_pairs",
     "test_cluster",
     "test_mirror",
+    "test_applications",
     "test_control_planes",
     "test_reset",
 )

@@ -35,6 +35,7 @@ USER_PASSWORD = "password of a mirror's user"
 
 # Every option that a spec marks as one, by role or module.
 OPTIONS = {
+    "apps.apps_password": MIRROR_PASSWORD,
     "apps.apps_secret_env": APPLICATION,
     "container_runtime.container_runtime_external.password": EXTERNAL_PASSWORD,
     "container_runtime.container_runtime_password": MIRROR_PASSWORD,
@@ -61,6 +62,7 @@ OPTIONS = {
     "rootfs.rootfs_external.password": EXTERNAL_PASSWORD,
     "rootfs.rootfs_password": MIRROR_PASSWORD,
     "_argspec.password": EXTERNAL_PASSWORD,
+    "cluster_apps.password": MIRROR_PASSWORD,
     "cluster_apps.secret_env": APPLICATION,
     "host_config.secrets": UPSTREAM_PASSWORD,
     "k0s_join.token": JOIN_TOKEN,

@@ -19,10 +19,10 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-SCHEMA_VERSION = 1
 # No application can be called so: their names hold no blanks.
-_IMAGE_COMMANDS = "cluster image"
+IMAGE_COMMANDS = "cluster image"
 _CHUNK = 1 << 20
+_MANIFEST_SUFFIXES = (".json", ".yaml", ".yml")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +37,6 @@ class Step:
     fingerprint: str
     manifest: str = ""
 
-    @property
-    def key(self) -> str:
-        return f"{self.owner}/{self.number}"
-
     def __str__(self) -> str:
         return f"{self.owner}: {self.command}"
 
@@ -49,6 +45,17 @@ def plan(
     description: Json, *, rootfs: str, image_digest: str, env: t.Mapping[str, str], launch: t.Sequence[str]
 ) -> t.List[Step]:
     """The steps in their order: the applications that are launched, then the commands of the image itself."""
+    steps: t.List[Step] = []
+    common = dict(description["env"])
+    for item in chosen(description, launch):
+        directory = os.path.join(rootfs, item["path"])
+        environ = {**common, **item["env"], **env}
+        steps += _steps(item["name"], item["cmds"], directory, environ, tree_digest(directory))
+    return steps + _steps(IMAGE_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
+
+
+def chosen(description: Json, launch: t.Sequence[str]) -> t.List[Json]:
+    """The applications that are launched, in their order. Raises ClusterError for one that the image does not have."""
     applications = {item["name"]: item for item in description["applications"]}
     names = list(launch) or list(description["launch"])
     unknown = [name for name in names if name not in applications]
@@ -58,14 +65,15 @@ def plan(
             why=f"it has {', '.join(sorted(applications)) or 'none'}",
             fix="Correct the list of applications to launch",
         )
-    steps: t.List[Step] = []
-    common = dict(description["env"])
-    for name in names:
-        item = applications[name]
-        directory = os.path.join(rootfs, item["path"])
-        environ = {**common, **item["env"], **env}
-        steps += _steps(name, item["cmds"], directory, environ, tree_digest(directory))
-    return steps + _steps(_IMAGE_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
+    return [applications[name] for name in names]
+
+
+def files_of(description: Json, launch: t.Sequence[str]) -> t.List[str]:
+    """Paths in the image, files and directories, from which it can be told what a launch would change."""
+    items = chosen(description, launch)
+    applied = [manifest_of(command, item["path"]) for item in items for command in item["cmds"]]
+    applied += [manifest_of(command, ".") for command in description["cmds"]]
+    return [item["path"] for item in items] + [os.path.normpath(path) for path in applied if path]
 
 
 def _steps(
@@ -91,6 +99,13 @@ def manifest_of(command: str, directory: str) -> str:
     if words[3] == "-" or "://" in words[3]:
         return ""
     return os.path.join(directory, words[3])
+
+
+def manifest_files(manifest: str) -> t.List[str]:
+    """The files that kubectl reads of a manifest, which may be a directory."""
+    if not os.path.isdir(manifest):
+        return [manifest]
+    return [os.path.join(manifest, name) for name in sorted(os.listdir(manifest)) if name.endswith(_MANIFEST_SUFFIXES)]
 
 
 def tree_digest(directory: str) -> str:
@@ -129,16 +144,3 @@ def environment(option: str, values: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
             )
         told[name] = str(value).lower() if isinstance(value, bool) else str(value)
     return told
-
-
-def is_done(step: Step, recorded: t.Optional[Json]) -> bool:
-    """Whether a step that is not a plain apply was run as it is now."""
-    commands = (recorded or {}).get("commands", {})
-    return not step.manifest and commands.get(step.key) == step.fingerprint
-
-
-def with_done(step: Step, recorded: t.Optional[Json]) -> Json:
-    """The record with this step in it."""
-    commands = dict((recorded or {}).get("commands", {}))
-    commands[step.key] = step.fingerprint
-    return {"schemaVersion": SCHEMA_VERSION, "commands": commands}

@@ -23,7 +23,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import APPLICATIONS_PATH, STATE_PATH
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import STATE_PATH
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM, Traces
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
@@ -100,7 +100,7 @@ class NodeReset:
         mountinfo = links.read_mountinfo()
         extra = [f"/etc/cni/net.d/{name}" for name in self._settings.cni_files]
         extra += [path for path in self._traces.files if path not in before["files"]]
-        extra += [STATE_PATH, APPLICATIONS_PATH, self._traces.record_path]
+        extra += [STATE_PATH, self._traces.record_path]
         return Survey(
             units=[name for name in self._traces.units if self._is_active(name)],
             containers=self._containers(),

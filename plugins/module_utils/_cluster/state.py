@@ -18,7 +18,6 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 
 SCHEMA_VERSION = 1
 STATE_PATH = "/etc/sealer/cluster.json"
-APPLICATIONS_PATH = "/etc/sealer/applications.json"
 NAMESPACE = "kube-system"
 OBJECT_NAME = "sealer-cluster"
 _FIELD = "cluster.json"
