@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
         announcer = Announcer(Display().display, line_prefix(self._task.action, self._vars))
         waiting = AppsWait(lambda diagnosis: self._look(names, diagnosis), announcer, self._args["wait_timeout"])
         try:
-            look = waiting.until_ready(look)
+            look = waiting.until_ready(look, launched=bool(launched["launched"]))
         except NotReady as error:
             seen = {name: error.look[name] for name in LOOK if name in error.look}
             return self._hidden({**seen, "failed": True, "msg": str(error)})
@@ -115,6 +115,7 @@ class ActionModule(ActionBase):
             "nodes": self._args["nodes"],
             "kubeconfig": self._args["kubeconfig"],
             "diagnosis": diagnosis,
+            "restarts": True,
         }
         answer: Result = self._execute_module(
             module_name="sealer.cluster.cluster_apps_info", module_args=arguments, task_vars=self._vars

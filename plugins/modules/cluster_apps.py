@@ -24,6 +24,8 @@ description:
     Deployment, StatefulSet or DaemonSet are of the new version and available, as far as its strategy replaces them;
     a Job has completed; a claim is bound; a CustomResourceDefinition is established. A custom resource is ready when
     its conditions C(Ready), C(Reconciling) and C(Stalled) do not say something else.
+  - A container without a readiness probe is ready as soon as it runs, also when it dies a second later. So where
+    something was launched or had to be waited for, all has to stay ready for ten seconds without a restart.
   - Nobody waits for the address of a Service of type C(LoadBalancer), for a claim that gets its volume when a pod asks
     for it, or for what is paused or suspended. A warning tells of each.
   - Fails when time runs out, and before that when waiting is in vain. A Job has failed; a Deployment has exceeded its
@@ -185,6 +187,7 @@ applications:
           why: ""
           pods: []
           events: []
+          restarts: 0
       left:
         - api_version: v1
           kind: ConfigMap
@@ -317,7 +320,7 @@ def launch(module: AnsibleModule, kubectl: Kubectl, scratch: str) -> Json:
     record.finish(params["description"], params["image_digest"], steps, chosen=bool(params["launch"]))
     if not module.check_mode:
         record.save(kubectl)
-    seen = Look(kubectl, record).at({step.owner for step in steps}, params["nodes"])
+    seen = Look(kubectl, record, restarts=bool(outcome.launched)).at({step.owner for step in steps}, params["nodes"])
     if not module.check_mode:
         record.save(kubectl)
     return {**result_of(outcome), **seen}

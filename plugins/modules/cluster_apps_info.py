@@ -41,6 +41,12 @@ options:
     description: Whether to tell the last warnings about what is not ready, and the last lines of the logs of its pods.
     type: bool
     default: false
+  restarts:
+    description:
+      - Whether to count how often the containers of objects that are ready were started again. This takes a question
+        more for each namespace.
+    type: bool
+    default: false
   kubeconfig:
     description: Kubeconfig of an administrator on the host.
     type: path
@@ -83,6 +89,7 @@ applications:
       description:
         - Its objects, of an application that the image launches. C(state) is V(current), V(in progress) or V(failed).
         - C(pods) are those that are not ready. C(events), and C(logs) of a pod, are there with O(diagnosis=true).
+          C(restarts) of the pods of the present version are null without O(restarts=true).
       type: list
       elements: dict
       sample:
@@ -101,6 +108,7 @@ applications:
               crash_loops: {web: 6}
               logs: [{container: web, lines: ["no database"]}]
           events: ["BackOff: Back-off restarting failed container web"]
+          restarts: 6
     left:
       description: Objects in the cluster that it brought, and that no application has any more. Nothing removes them.
       type: list
@@ -138,6 +146,7 @@ ARGUMENT_SPEC = {
     "applications": {"type": "list", "elements": "str", "default": []},
     "nodes": {"type": "list", "elements": "str", "default": []},
     "diagnosis": {"type": "bool", "default": False},
+    "restarts": {"type": "bool", "default": False},
     "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
 }
 
@@ -147,7 +156,8 @@ def main() -> None:
     params = module.params
     kubectl = Kubectl(module_runner(module), params["kubeconfig"])
     try:
-        look = Look(kubectl, AppsRecord.load(kubectl), params["diagnosis"])
+        options = {name: params[name] for name in ("diagnosis", "restarts")}
+        look = Look(kubectl, AppsRecord.load(kubectl), **options)
         seen = look.at(params["applications"], params["nodes"])
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))

@@ -16,6 +16,8 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import An
 
 Result = t.Dict[str, t.Any]
 PAUSE_SECONDS = 2.0
+# Without a readiness probe, a container is ready as soon as it runs, also when it dies a second later.
+STEADY_SECONDS = 10.0
 # From here on a container rests for five minutes between two tries.
 MAX_RESTARTS = 6
 _CURRENT, _FAILED = "current", "failed"
@@ -39,7 +41,8 @@ class NotReady(Exception):
 class AppsWait:
     """Asks again and again how things are.
 
-    ask: looks at the cluster, with or without a diagnosis; a look that fails has `failed` and `msg`.
+    ask: looks at the cluster and counts restarts, with or without a diagnosis; a look that fails has `failed` and
+    `msg`.
     """
 
     def __init__(
@@ -58,21 +61,42 @@ class AppsWait:
         self._pause = pause
         self._failures: t.Set[str] = set()
         self._restarts: t.Dict[t.Tuple[str, str, str], int] = {}
+        self._steady: t.Dict[str, t.Tuple[int, float]] = {}
 
-    def until_ready(self, look: Result) -> Result:
-        """The look in which everything is ready; look: what was seen first. Raises NotReady."""
+    def until_ready(self, look: Result, *, launched: bool) -> Result:
+        """The look in which everything is ready. Raises NotReady.
+
+        look: what was seen first; launched: whether something was changed before it, and restarts are counted in it.
+        Where something was changed, or was not ready, everything has to stay ready for a while.
+        """
         end = self._clock() + self._timeout
-        while unready_in(look):
-            if self._is_in_vain(look):
+        doubtful = launched
+        while True:
+            unready, steady, late = bool(unready_in(look)), self._is_steady(look), self._clock() >= end
+            doubtful = doubtful or unready
+            if not unready and (steady or late or not doubtful):
+                self._announcer.finish()
+                return look
+            if unready and self._is_in_vain(look):
                 return self._last("the applications will not become ready", "", look)
-            if self._clock() >= end:
+            if late:
                 head = f"not ready after {self._timeout:g} seconds"
                 return self._last(head, ", or allow more time (apps_wait_timeout)", look)
             self._announcer.update(_snapshot(look))
             self._pause(PAUSE_SECONDS)
             look = self._ask(False)
-        self._announcer.finish()
-        return look
+
+    def _is_steady(self, look: Result) -> bool:
+        """Whether all workloads have been ready for a while, and nothing of them was started again meanwhile."""
+        now = self._clock()
+        ready = {_name(item): item["restarts"] for item in _objects(look) if item["state"] == _CURRENT}
+        steady = {}
+        for name, count in ready.items():
+            if count is not None:
+                earlier = self._steady.get(name)
+                steady[name] = earlier if earlier is not None and earlier[0] == count else (count, now)
+        self._steady = steady
+        return all(now - since >= STEADY_SECONDS for _count, since in steady.values())
 
     def _is_in_vain(self, look: Result) -> bool:
         """Whether something has failed for certain.
@@ -130,7 +154,7 @@ def _name(item: Result) -> str:
 def _snapshot(look: Result) -> Snapshot:
     unready = unready_in(look)
     total = len(look.get("nodes", [])) + len(look.get("system", [])) + len(_objects(look))
-    shown = [f"{item['what']}: {item['why']}" for item in unready[:_SHOWN]]
+    shown = [f"{item['what']}: {item['why']}" for item in unready[:_SHOWN]] or ["whether all stays ready"]
     more = [f"and {len(unready) - _SHOWN} more"] if len(unready) > _SHOWN else []
     return Snapshot(
         phase="waiting", items_done=max(0, total - len(unready)), items_total=total, text="; ".join(shown + more)

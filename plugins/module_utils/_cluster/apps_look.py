@@ -28,6 +28,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.object_sta
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.objects import ObjectRef, ref_of
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.workload_pods import (
     CHILDREN,
+    RUN_ON,
     WITH_PODS,
     WorkloadPod,
     owned_by,
@@ -44,11 +45,14 @@ class Look:
     pods of each namespace where something is not ready.
 
     record: loses what was left over and is not in the cluster any more; diagnosis: whether events and logs are asked
-    for as well.
+    for as well; restarts: whether the restarts of applications that are ready are counted, too.
     """
 
-    def __init__(self, kubectl: Kubectl, record: AppsRecord, diagnosis: bool = False) -> None:
+    def __init__(
+        self, kubectl: Kubectl, record: AppsRecord, *, diagnosis: bool = False, restarts: bool = False
+    ) -> None:
         self._kubectl = kubectl
+        self._restarts = restarts
         self._record = record
         self._diagnosis = Diagnosis(kubectl) if diagnosis else None
         refs = [found.ref for name in record.applications for found in self._known(name)]
@@ -104,7 +108,8 @@ class Look:
     def _state(self, found: AppObject, late: t.Container[str]) -> t.Optional[Json]:
         item = self._present.get(found.ref.id)
         if item is not None:
-            return {**self._told(item, object_status.status_of(item, late)), "source": found.source}
+            told = self._told(item, object_status.status_of(item, late))
+            return {**told, "restarts": self._restarts_of(item), "source": found.source}
         if found.expires:
             status = Status(CURRENT, "has ended, and its time to live is over")
         elif found.by_command:
@@ -112,7 +117,14 @@ class Look:
         else:
             status = Status(IN_PROGRESS, "is not there")
         told = {**_named(found.ref), "state": status.state, "why": status.why, "pods": [], "events": []}
-        return {**told, "source": found.source}
+        return {**told, "restarts": None, "source": found.source}
+
+    def _restarts_of(self, item: Json) -> t.Optional[int]:
+        """How often containers of the present version were started again; None where nobody asks, or none runs on."""
+        if not self._restarts or item["kind"] not in RUN_ON:
+            return None
+        found = pods_of(item, self._children_in(item["metadata"].get("namespace", "")))
+        return sum(pod_state.restarts(one.pod) for one in found if one.is_new)
 
     def _cluster(self, nodes: t.Sequence[str]) -> t.Tuple[t.List[Json], t.List[Json]]:
         """Of these nodes those that are not ready, and the system's own workloads that are not."""
@@ -122,7 +134,11 @@ class Look:
         system = [(item, object_status.status_of(item)) for item in found if item["kind"] != "Node"]
         return (
             [{"name": name, "why": why} for name, why in waiting if why],
-            [{**self._told(item, status), "source": ""} for item, status in system if status.state != CURRENT],
+            [
+                {**self._told(item, status), "restarts": None, "source": ""}
+                for item, status in system
+                if status.state != CURRENT
+            ],
         )
 
     def _told(self, item: Json, status: Status) -> Json:

@@ -58,6 +58,11 @@ def crash_loops(pod: Json) -> t.Dict[str, int]:
     }
 
 
+def restarts(pod: Json) -> int:
+    """How often the containers of a pod were started again, all together."""
+    return sum(int(item.get("restartCount", 0)) for _what, item in _containers(pod))
+
+
 class Log(t.NamedTuple):
     """A log that may say why a container is not ready. previous: of the one before it was started again."""
 

@@ -17,6 +17,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.pod_state 
 # What lies between a workload and its pods, besides the pods themselves.
 CHILDREN = ("pods", "replicasets.apps", "controllerrevisions.apps")
 WITH_PODS = frozenset({"DaemonSet", "Deployment", "Job", "Pod", "ReplicaSet", "ReplicationController", "StatefulSet"})
+# Whose pods are meant to run for ever.
+RUN_ON = WITH_PODS - {"Job"}
 _REVISION = "deployment.kubernetes.io/revision"
 _HASH = "controller-revision-hash"
 

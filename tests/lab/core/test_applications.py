@@ -26,13 +26,13 @@ def config_map(name: str, **data: str) -> dict[str, t.Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": "shop"}, "data": data}
 
 
-def deployment(version: str, command: list[str], **spec: t.Any) -> dict[str, t.Any]:
+def deployment(version: str, command: list[str], *, probed: bool = True, **spec: t.Any) -> dict[str, t.Any]:
     labels = {"app": "shop", "version": version}
     container = {
         "name": "web",
         "image": NGINX,
         "command": command,
-        "readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1},
+        **({"readinessProbe": {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}} if probed else {}),
         "volumeMounts": [
             {"name": "page", "mountPath": "/srv/www"},
             {"name": "scratch", "mountPath": "/tmp"},
@@ -70,16 +70,20 @@ def build(path: pathlib.Path, version: int, **applications: dict[str, t.Any]) ->
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The first version, an update that takes a while and has less in it, and one whose pods die."""
+    """The first version, an update that takes a while and has less in it, and two whose pods die at once.
+
+    The last has no readiness probe, so that its pods count as available while they run.
+    """
     page = {"index.html": "<h1>shop</h1>"}
     top = tmp_path_factory.mktemp("shop")
     first = {"a-namespace": NAMESPACE, "b-page": config_map("page", **page), "c-old": config_map("old")}
-    slow = {"minReadySeconds": 6, "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
+    slow: dict[str, t.Any] = {"minReadySeconds": 6, "strategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}}
     later = {"a-namespace": NAMESPACE, "b-page": config_map("page", **page)}
     return [
         build(top / "1", 1, shop={**first, "d-shop": deployment("1", GOOD)}, extra={"extra": config_map("extra")}),
         build(top / "2", 2, shop={**later, "d-shop": deployment("2", GOOD, replicas=2, **slow)}),
         build(top / "3", 3, shop={**later, "d-shop": deployment("3", BROKEN, replicas=2, progressDeadlineSeconds=15)}),
+        build(top / "4", 4, shop={**later, "d-shop": deployment("4", BROKEN, probed=False)}),
     ]
 
 
@@ -195,11 +199,13 @@ def test_the_image_before_it_brings_its_version_back(lab: Lab, first: Run, image
     assert pods(lab) == ["2", "2"]
 
 
-def test_an_update_that_gets_no_time_fails_all_the_same(lab: Lab, first: Run, images: list[str]) -> None:
-    run = play(lab, images[2], "--extra-vars=apps_wait_timeout=4")
+def test_an_update_that_dies_after_it_was_ready_fails(lab: Lab, first: Run, images: list[str]) -> None:
+    run = play(lab, images[3], "--extra-vars=apps_wait_timeout=30")
     assert run.status != 0, run.text
-    assert "not ready after 4 seconds" in run.text
-    assert "Deployment shop/shop (application/apps/shop/d-shop.yaml)" in run.text
+    text = words(run).replace("\\n", " ")
+    assert "not ready after 30 seconds" in text
+    assert "Deployment shop/shop (application/apps/shop/d-shop.yaml)" in text
+    assert "container web: CrashLoopBackOff" in text and "/nowhere.conf" in text
 
 
 def test_no_packet_left_the_network(lab: Lab, first: Run) -> None:

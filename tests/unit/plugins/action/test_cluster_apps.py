@@ -37,6 +37,7 @@ def look(state: str, why: str = "") -> Result:
         "why": why,
         "pods": [],
         "events": [],
+        "restarts": 0,
     }
     entry = {"name": "web", "image": "sha256:1", "stays": "", "objects": [item], "left": []}
     return {"applications": [entry], "nodes": [], "system": []}
@@ -86,6 +87,7 @@ class Action(ActionModule):
 @pytest.fixture(autouse=True)
 def fixture_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_apps_wait, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(_apps_wait, "STEADY_SECONDS", 0)
 
 
 LAUNCHED = {"changed": True, "launched": ["web: kubectl apply -f a.yaml"]}
@@ -111,6 +113,7 @@ def test_it_waits_for_its_nodes_and_applications() -> None:
         "nodes": ["w1"],
         "kubeconfig": "/etc/kubernetes/admin.conf",
         "diagnosis": False,
+        "restarts": True,
     }
 
 

@@ -26,6 +26,7 @@ def web(state: str = "in progress", why: str = "0 of 1 new pods are available", 
         "why": why,
         "pods": [],
         "events": [],
+        "restarts": 0,
     }
     return {**item, **more}
 
@@ -71,8 +72,8 @@ class Cluster:
             return self.diagnosis
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
-    def wait(self) -> Result:
-        return self.waiting.until_ready(self.ask(False))
+    def wait(self, launched: bool = False) -> Result:
+        return self.waiting.until_ready(self.ask(False), launched=launched)
 
     def failure(self) -> str:
         with pytest.raises(NotReady) as caught:
@@ -92,12 +93,43 @@ def test_it_waits_until_the_end_and_shows_for_what() -> None:
     first = look(web(), nodes=[node])
     cluster = Cluster(first, first, WAITING, READY)
     assert cluster.wait() == READY
-    assert cluster.now == 6
+    # Six seconds until it is ready, ten in which it stays so.
+    assert cluster.now == 16
     told = "Deployment shop/web: 0 of 1 new pods are available"
     assert [line.removeprefix("[cp1] cluster_apps waiting: ") for line in cluster.shown] == [
         f"0 of 2 items, node w1: not ready; {told}",
         f"0 of 1 items, {told}",
+        *["1 of 1 items, whether all stays ready"] * 5,
     ]
+
+
+def test_what_was_launched_has_to_stay_ready() -> None:
+    cluster = Cluster(READY)
+    assert cluster.wait(launched=True) == READY
+    assert cluster.now == 10
+    assert Cluster(look()).wait(launched=True) == look()
+
+
+def test_a_container_that_dies_after_it_was_ready_is_not_ready() -> None:
+    """Without a readiness probe it is available while it runs."""
+    alive, again = READY, look(web("current", "", restarts=1))
+    dead = look(web(pods=[pod(1)]))
+    cluster = Cluster(alive, alive, dead, again, dead, timeout=60)
+    with pytest.raises(NotReady, match="not ready after 60 seconds"):
+        cluster.wait(launched=True)
+
+
+def test_a_restart_between_two_looks_is_seen() -> None:
+    counts = [look(web("current", "", restarts=count)) for count in (0, 0, 0, 0, 1)]
+    cluster = Cluster(*counts)
+    assert cluster.wait(launched=True) == counts[-1]
+    assert cluster.now == 8 + 10
+
+
+def test_little_time_is_enough_for_what_is_ready() -> None:
+    cluster = Cluster(READY, timeout=4)
+    assert cluster.wait(launched=True) == READY
+    assert cluster.now == 4
 
 
 def test_many_things_are_counted() -> None:

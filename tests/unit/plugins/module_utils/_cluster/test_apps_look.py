@@ -64,8 +64,8 @@ def recorded(*refs: ObjectRef, by_command: bool = False, expires: bool = False) 
     return record
 
 
-def seen(cluster: FakeCluster, record: AppsRecord, *nodes: str, diagnosis: bool = False) -> Json:
-    return Look(cluster.kubectl(), record, diagnosis).at((), nodes)
+def seen(cluster: FakeCluster, record: AppsRecord, *nodes: str, **options: bool) -> Json:
+    return Look(cluster.kubectl(), record, **options).at((), nodes)
 
 
 @pytest.fixture(name="cluster")
@@ -126,6 +126,30 @@ def test_a_log_that_cannot_be_read(cluster: FakeCluster, web: AppsRecord) -> Non
     cluster.logs.clear()
     (item,) = seen(cluster, web, diagnosis=True)["applications"][0]["objects"]
     assert item["pods"][0]["logs"][0]["lines"] == ["(kubectl logs: Error from server: no such log)"]
+
+
+def test_restarts_of_what_is_ready_are_counted_on_demand(cluster: FakeCluster, web: AppsRecord) -> None:
+    cluster.objects[("Deployment", "shop", "web")]["status"].update(replicas=1)
+    pod = cluster.objects[("Pod", "shop", "web-new-x")]
+    pod["status"] = {
+        **READY,
+        "containerStatuses": [{"name": "web", "restartCount": 2}, {"name": "b", "restartCount": 1}],
+    }
+    cluster.objects[("Pod", "shop", "web-old-x")]["status"] = crashing(9)
+    for options, count in (({}, None), ({"restarts": True}, 3)):
+        (item,) = seen(cluster, web, **options)["applications"][0]["objects"]
+        assert (item["state"], item["restarts"]) == ("current", count)
+    jobs = recorded(ObjectRef("batch/v1", "Job", "shop", "once"))
+    complete = {"conditions": [{"type": "Complete", "status": "True"}]}
+    cluster.put(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "once", "namespace": "shop"},
+            "status": complete,
+        }
+    )
+    assert seen(cluster, jobs, restarts=True)["applications"][0]["objects"][0]["restarts"] is None
 
 
 def test_few_questions_are_asked(cluster: FakeCluster, web: AppsRecord) -> None:
