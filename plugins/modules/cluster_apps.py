@@ -268,7 +268,9 @@ def rootfs_of(params: Json, check: bool, scratch: str) -> str:
         registries=[Registry(url, **access) for url in params["mirrors"]],
     )
     try:
-        return image_files.unpack(source, manifest, apps_plan.files_of(params["description"], params["launch"]), scratch)
+        return image_files.unpack(
+            source, manifest, apps_plan.files_of(params["description"], params["launch"]), scratch
+        )
     except ClusterError as error:
         raise ClusterError(
             "what the image would change cannot be told, for its files are not to be had",
@@ -291,7 +293,7 @@ def planned(params: Json, rootfs: str) -> t.List[apps_plan.Step]:
 
 
 def launch(module: AnsibleModule, kubectl: Kubectl, scratch: str) -> Json:
-    """Launch what is to be launched, and look what came of it. scratch: a directory for files that check mode brings."""
+    """Launch what is to be launched, and look what came of it. scratch: a directory for what check mode brings."""
     params, run = module.params, module_runner(module)
     if not os.path.exists(params["kubeconfig"]):
         if not module.check_mode:

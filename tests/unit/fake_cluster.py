@@ -88,6 +88,7 @@ class FakeCluster:
         data: t.Optional[str] = None,
         environ: t.Optional[t.Mapping[str, str]] = None,
         cwd: t.Optional[str] = None,
+        descriptors: t.Sequence[int] = (),
     ) -> Completed:
         self.commands.append(" ".join(command))
         if command[0] == "timeout":

@@ -33,9 +33,7 @@ class Answer:
         self.answer = Completed(rc, stdout, stderr)
         self.data: list[t.Optional[str]] = []
 
-    def __call__(
-        self, command: t.Sequence[str], *, data: t.Optional[str] = None, environ: t.Any = None, cwd: t.Any = None
-    ) -> Completed:
+    def __call__(self, command: t.Sequence[str], *, data: t.Optional[str] = None, **_options: t.Any) -> Completed:
         self.data.append(data)
         return self.answer
 
