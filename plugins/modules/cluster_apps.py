@@ -254,6 +254,13 @@ ARGUMENT_SPEC: Json = {
 
 def rootfs_of(params: Json, check: bool, scratch: str) -> str:
     """Where the files of the image are; in check mode, those of an image that is not on the host yet are brought."""
+    if not check and not os.path.isdir(params["rootfs"]):
+        raise ClusterError(
+            "the files of the image are not on this host",
+            where=params["rootfs"],
+            why="the role rootfs did not bring them, or another run brought another image meanwhile",
+            fix="Run this again while no other run is at this cluster",
+        )
     if not check or not params["manifest"]:
         return str(params["rootfs"])
     manifest = Digest.parse(params["manifest"])

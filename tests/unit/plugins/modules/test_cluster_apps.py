@@ -71,6 +71,12 @@ def test_what_is_launched_is_the_tree_on_the_host(params: Params, place: str) ->
     assert rootfs_of(params, False, place) == params["rootfs"]
 
 
+def test_a_tree_that_another_run_replaced_is_not_launched(params: Params, place: str, tmp_path: pathlib.Path) -> None:
+    params["rootfs"] = str(tmp_path / "rootfs" / Digest.parse(params["manifest"]).hex)
+    with pytest.raises(ClusterError, match="not on this host: .*another run brought another image meanwhile"):
+        rootfs_of(params, False, place)
+
+
 def test_check_mode_reads_the_tree_where_it_is_the_images(params: Params, place: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "rootfs/0123").rename(tmp_path / "rootfs" / Digest.parse(params["manifest"]).hex)
     (tmp_path / "rootfs/current").unlink()
