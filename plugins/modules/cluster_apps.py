@@ -132,6 +132,13 @@ options:
     type: list
     elements: str
     default: []
+  members:
+    description:
+      - Names of all nodes that the inventory has. Another node in the cluster is reported. Where it is empty, none is.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   wait:
     description: Whether to wait.
     type: bool
@@ -209,6 +216,13 @@ system:
   elements: dict
   sample: []
   version_added: 0.2.0
+notes:
+  description: What is worth knowing of nodes, as pressure, or that one is in no inventory. Each is a warning as well.
+  returned: where there is a cluster
+  type: list
+  elements: str
+  sample: ["Node w2 has DiskPressure: kubelet has disk pressure"]
+  version_added: 0.2.0
 """
 
 import os
@@ -247,6 +261,7 @@ ARGUMENT_SPEC: Json = {
     "secret_env": {"type": "dict", "default": {}, "no_log": True},
     "launch": {"type": "list", "elements": "str", "default": []},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "members": {"type": "list", "elements": "str", "default": []},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 600},
 }
@@ -329,7 +344,8 @@ def launch(module: AnsibleModule, kubectl: Kubectl, scratch: str) -> Json:
     record.finish(params["description"], params["image_digest"], steps, chosen=bool(params["launch"]))
     if not module.check_mode:
         record.save(kubectl)
-    seen = Look(kubectl, record, restarts=bool(outcome.launched)).at({step.owner for step in steps}, params["nodes"])
+    look = Look(kubectl, record, restarts=bool(outcome.launched))
+    seen = look.at({step.owner for step in steps}, params["nodes"], params["members"])
     if not module.check_mode:
         record.save(kubectl)
     return {**result_of(outcome), **seen}
@@ -353,7 +369,7 @@ def main() -> None:
             result = launch(module, kubectl, scratch)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    for warning in warnings_of(result.get("applications", [])):
+    for warning in [*warnings_of(result.get("applications", [])), *result.get("notes", [])]:
         module.warn(warning)
     module.exit_json(**result)
 

@@ -37,6 +37,12 @@ options:
     type: list
     elements: str
     default: []
+  members:
+    description:
+      - Names of all nodes that the inventory has. Another node in the cluster is reported. Where it is empty, none is.
+    type: list
+    elements: str
+    default: []
   diagnosis:
     description: Whether to tell the last warnings about what is not ready, and the last lines of the logs of its pods.
     type: bool
@@ -132,6 +138,12 @@ system:
   type: list
   elements: dict
   sample: []
+notes:
+  description: What is worth knowing of nodes, as pressure, or that one is in no inventory. Each is a warning as well.
+  returned: success
+  type: list
+  elements: str
+  sample: ["Node w2 has DiskPressure: kubelet has disk pressure"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -145,6 +157,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Seal
 ARGUMENT_SPEC = {
     "applications": {"type": "list", "elements": "str", "default": []},
     "nodes": {"type": "list", "elements": "str", "default": []},
+    "members": {"type": "list", "elements": "str", "default": []},
     "diagnosis": {"type": "bool", "default": False},
     "restarts": {"type": "bool", "default": False},
     "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
@@ -158,10 +171,10 @@ def main() -> None:
     try:
         options = {name: params[name] for name in ("diagnosis", "restarts")}
         look = Look(kubectl, AppsRecord.load(kubectl), **options)
-        seen = look.at(params["applications"], params["nodes"])
+        seen = look.at(params["applications"], params["nodes"], params["members"])
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    for warning in warnings_of(seen["applications"]):
+    for warning in [*warnings_of(seen["applications"]), *seen["notes"]]:
         module.warn(warning)
     module.exit_json(changed=False, **seen)
 

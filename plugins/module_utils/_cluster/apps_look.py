@@ -63,14 +63,21 @@ class Look:
     def _known(self, name: str) -> t.List[AppObject]:
         return [*self._record.objects(name), *self._record.left_of(name)]
 
-    def at(self, names: t.Collection[str], nodes: t.Sequence[str]) -> Json:
+    def at(self, names: t.Collection[str], nodes: t.Sequence[str], members: t.Collection[str] = ()) -> Json:
         """What modules return of a look.
 
-        names: the applications to look at closely, all when empty; nodes: names of nodes that should be ready.
+        names: the applications to look at closely, all when empty; nodes: names of nodes that should be ready;
+        members: names of all nodes that the inventory has, where it is known.
         """
-        applications = self._applications(names)
-        unready, system = self._cluster(nodes)
-        return {"applications": applications, "nodes": unready, "system": system}
+        found = self._kubectl.items(_SYSTEM_KINDS, "-n", _SYSTEM)
+        known = [item for item in found if item["kind"] == "Node"]
+        waiting = [(name, readiness.waits_for_node(name, known)) for name in nodes]
+        return {
+            "applications": self._applications(names),
+            "nodes": [{"name": name, "why": why} for name, why in waiting if why],
+            "system": self._system(item for item in found if item["kind"] != "Node"),
+            "notes": readiness.notes_on_nodes(known, members),
+        }
 
     def _applications(self, names: t.Collection[str]) -> t.List[Json]:
         """What was launched, with the state of each object, and what is left over of it."""
@@ -126,20 +133,14 @@ class Look:
         found = pods_of(item, self._children_in(item["metadata"].get("namespace", "")))
         return sum(pod_state.restarts(one.pod) for one in found if one.is_new)
 
-    def _cluster(self, nodes: t.Sequence[str]) -> t.Tuple[t.List[Json], t.List[Json]]:
-        """Of these nodes those that are not ready, and the system's own workloads that are not."""
-        found = self._kubectl.items(_SYSTEM_KINDS, "-n", _SYSTEM)
-        known = [item for item in found if item["kind"] == "Node"]
-        waiting = [(name, readiness.waits_for_node(name, known)) for name in nodes]
-        system = [(item, object_status.status_of(item)) for item in found if item["kind"] != "Node"]
-        return (
-            [{"name": name, "why": why} for name, why in waiting if why],
-            [
-                {**self._told(item, status), "restarts": None, "source": ""}
-                for item, status in system
-                if status.state != CURRENT
-            ],
-        )
+    def _system(self, workloads: t.Iterable[Json]) -> t.List[Json]:
+        """The system's own workloads that are not ready."""
+        found = [(item, object_status.status_of(item)) for item in workloads]
+        return [
+            {**self._told(item, status), "restarts": None, "source": ""}
+            for item, status in found
+            if status.state != CURRENT
+        ]
 
     def _told(self, item: Json, status: Status) -> Json:
         told = {**_named(ref_of(item)), "state": status.state, "why": status.why, "pods": [], "events": []}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether nodes are ready, and why they are not.
+"""Whether nodes are ready, why they are not, and what else is worth knowing of them.
 
 Private to the collection: may change at any time.
 """
@@ -23,3 +23,22 @@ def waits_for_node(name: str, nodes: t.Iterable[Json]) -> str:
                     return "" if condition["status"] == "True" else condition.get("message", "not ready")
             return "has no condition yet"
     return "is not in the cluster"
+
+
+def notes_on_nodes(nodes: t.Iterable[Json], members: t.Collection[str]) -> t.List[str]:
+    """A sentence for each node under pressure, and for each that is in no inventory.
+
+    members: names of all nodes that the inventory has; empty where that is not known.
+    """
+    notes = []
+    for node in sorted(nodes, key=lambda node: str(node["metadata"]["name"])):
+        name = node["metadata"]["name"]
+        if members and name not in members:
+            notes.append(
+                f"Node {name} is in the cluster and not in the inventory. Put its host into the inventory, or remove"
+                f" the node: kubectl drain {name} --ignore-daemonsets, then kubectl delete node {name}"
+            )
+        for condition in node.get("status", {}).get("conditions", []):
+            if condition["type"] != "Ready" and condition["status"] == "True":
+                notes.append(f"Node {name} has {condition['type']}: {condition.get('message') or 'no reason is given'}")
+    return notes
