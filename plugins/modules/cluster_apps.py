@@ -230,7 +230,12 @@ import tempfile
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import apps, apps_plan, image_files
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    apps,
+    apps_plan,
+    apps_templates,
+    image_files,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_left import warnings_of
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_look import Look
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_record import AppsRecord
@@ -301,15 +306,19 @@ def rootfs_of(params: Json, check: bool, scratch: str) -> str:
         ) from error
 
 
+def environment(params: Json) -> t.Dict[str, str]:
+    return {
+        **apps_plan.environment("env", params["env"]),
+        **apps_plan.environment("secret_env", params["secret_env"]),
+    }
+
+
 def planned(params: Json, rootfs: str) -> t.List[apps_plan.Step]:
     return apps_plan.plan(
         params["description"],
         rootfs=rootfs,
         image_digest=params["image_digest"],
-        env={
-            **apps_plan.environment("env", params["env"]),
-            **apps_plan.environment("secret_env", params["secret_env"]),
-        },
+        env=environment(params),
         launch=params["launch"],
     )
 
@@ -328,7 +337,8 @@ def launch(module: AnsibleModule, kubectl: Kubectl, scratch: str) -> Json:
     if module.check_mode and not params["manifest"]:
         module.warn(f"Without manifest, the files in {params['rootfs']} are read, which may be of an earlier image")
     record = AppsRecord.load(kubectl)
-    rootfs = rootfs_of(params, module.check_mode, scratch)
+    environs = apps_plan.environs_of(params["description"], environment(params), params["launch"])
+    rootfs = apps_templates.filled_in(rootfs_of(params, module.check_mode, scratch), environs, scratch)
     steps = planned(params, rootfs)
     launcher = apps.Launcher(
         run,

@@ -22,9 +22,9 @@ VARIABLES = sorted(path for place in ("roles", "playbooks") for path in (ROOT / 
 UNORDERED = re.compile(r"\|\s*(?:ansible\.builtin\.)?(difference|intersect|symmetric_difference|union)\b")
 MAY_USE = {
     "_oci": {"_oci", "_errors"},
-    "_build": {"_build", "_oci", "_errors"},
+    "_build": {"_build", "_oci", "_errors", "_template"},
     "_mirror": {"_mirror", "_oci", "_errors"},
-    "_cluster": {"_cluster", "_oci", "_errors"},
+    "_cluster": {"_cluster", "_oci", "_errors", "_template"},
 }
 
 

@@ -25,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.layer import
 from ansible_collections.sealer.cluster.plugins.module_utils._build.layer_draft import LayerDraft
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lexer import Where
 from ansible_collections.sealer.cluster.plugins.module_utils._build.tree import Tree
+from ansible_collections.sealer.cluster.plugins.module_utils._template import plain_name
 
 _KUBE_SUFFIXES = (".yaml", ".yml", ".json")
 _SHELL_SUFFIX = ".sh"
@@ -63,6 +64,7 @@ def describe(name: str, files: t.Sequence[str]) -> t.Tuple[Application, str]:
     """The application with its type's commands; or without any, and why no type is known."""
     relevant = [one for one in files if posixpath.basename(one) != imagelist.NAME]
     paths = tuple(f"{APPLICATIONS}/{name}/{one}" for one in relevant)
+    relevant = [plain_name(one) for one in relevant]
     if any(posixpath.basename(one) == "Chart.yaml" for one in relevant):
         return Application(name, SHELL, paths, ()), "it is a Helm chart, and charts are not supported yet"
     if relevant and all(one.endswith(_KUBE_SUFFIXES) for one in relevant):

@@ -24,6 +24,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.charts impor
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._build.imagelist import Found, parse_list, parse_name
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.plugins.module_utils._template import fill, plain_name
 
 try:
     import yaml
@@ -38,7 +39,8 @@ if t.TYPE_CHECKING:
     from yaml.nodes import Node
 
 SUFFIXES = (".yaml", ".yml", ".json")
-STRICT_PLACES = ("manifests/", "application/apps/")
+APPLICATIONS = "application/apps/"
+STRICT_PLACES = ("manifests/", APPLICATIONS)
 _GROUPS = frozenset(("", "apps", "batch", "extensions"))
 _WORKLOAD = ("spec", "template", "spec")
 _POD_SPECS: t.Dict[str, t.Tuple[str, ...]] = {
@@ -55,6 +57,8 @@ _POD_SPECS: t.Dict[str, t.Tuple[str, ...]] = {
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 # Half of a character beyond the first 65536: JSON writes them so, YAML knows no such escape.
 _SURROGATE = re.compile(r"((?<!\\)(?:\\\\)*)\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+# No name of an image has upper case in it.
+_VARIABLE = "VARIABLE"
 _NESTING = 16
 _DEPTH = 200
 SIZE_LIMIT = 64 << 20
@@ -78,7 +82,9 @@ def scan(path: str, content: bytes, ignored: t.Collection[str] = ()) -> Findings
     """Images in one file of the rootfs. `ignored` holds names, as they stand, that are passed over."""
     findings = Findings()
     name = posixpath.basename(path)
-    if name.endswith(TEMPLATES):
+    if path.startswith(APPLICATIONS) and plain_name(path) != path:
+        _scan_text(path, content, ignored, findings, _with_variables)
+    elif name.endswith(TEMPLATES):
         findings.warnings.append(_not_searched(path, "a template"))
     elif name.endswith(ARCHIVES):
         findings.warnings.extend([_not_searched(path, "a packed Helm chart")] if is_packed_chart(content) else [])
@@ -99,7 +105,18 @@ def _not_searched(path: str, kind: str) -> str:
     )
 
 
-def _scan_text(path: str, content: bytes, ignored: t.Collection[str], findings: Findings) -> None:
+def _with_variables(text: str, path: str) -> str:
+    """The text of a template with something in the place of each variable that is no name of an image."""
+    return fill(text, lambda _name: _VARIABLE, path)
+
+
+def _scan_text(
+    path: str,
+    content: bytes,
+    ignored: t.Collection[str],
+    findings: Findings,
+    prepare: t.Callable[[str, str], str] = lambda text, _path: text,
+) -> None:
     strict = path.startswith(STRICT_PLACES)
     text = _decode(path, content, strict, findings)
     if text is None:
@@ -107,7 +124,7 @@ def _scan_text(path: str, content: bytes, ignored: t.Collection[str], findings: 
     if posixpath.basename(path) == imagelist.NAME:
         findings.found = parse_list(text, path, ignored)
     else:
-        _Scan(path, ignored, findings).run(text, strict)
+        _Scan(path, ignored, findings).run(prepare(text, path), strict)
 
 
 def _decode(path: str, content: bytes, strict: bool, findings: Findings) -> t.Optional[str]:
@@ -187,6 +204,11 @@ class _Scan:
         text = _scalar(value)
         if not text:
             self.findings.warnings.append(f"{where}: {label} names no image")
+        elif _VARIABLE in text:
+            self.findings.warnings.append(
+                f"{where}: {label} has an image with a variable in its name, which is known only at the site: list what it"
+                f" may be in a file {imagelist.NAME} or in the option images"
+            )
         elif text not in self.ignored:
             reference = parse_name(text, f"{where}:{node.start_mark.column + 1}")
             self.findings.found.append(Found(reference, f"{where} {label}"))

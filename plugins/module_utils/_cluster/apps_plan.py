@@ -46,12 +46,17 @@ def plan(
 ) -> t.List[Step]:
     """The steps in their order: the applications that are launched, then the commands of the image itself."""
     steps: t.List[Step] = []
-    common = dict(description["env"])
+    environs = environs_of(description, env, launch)
     for item in chosen(description, launch):
         directory = os.path.join(rootfs, item["path"])
-        environ = {**common, **item["env"], **env}
-        steps += _steps(item["name"], item["cmds"], directory, environ, tree_digest(directory))
-    return steps + _steps(IMAGE_COMMANDS, description["cmds"], rootfs, {**common, **env}, image_digest)
+        steps += _steps(item["name"], item["cmds"], directory, environs[item["path"]], tree_digest(directory))
+    return steps + _steps(IMAGE_COMMANDS, description["cmds"], rootfs, {**description["env"], **env}, image_digest)
+
+
+def environs_of(description: Json, env: t.Mapping[str, str], launch: t.Sequence[str]) -> t.Dict[str, t.Dict[str, str]]:
+    """The variables of each application that is launched, by its directory in the image."""
+    items = chosen(description, launch)
+    return {item["path"]: {**description["env"], **item["env"], **env} for item in items}
 
 
 def chosen(description: Json, launch: t.Sequence[str]) -> t.List[Json]:

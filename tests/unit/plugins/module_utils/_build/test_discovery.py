@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._build.charts import Charts
 from ansible_collections.sealer.cluster.plugins.module_utils._build.discovery import is_interesting, scan
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.plugins.module_utils._template import TemplateError
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.building import (
     AMD64,
     ARM64,
@@ -75,6 +76,18 @@ def test_what_cannot_be_searched_is_told(path: str, content: object, warning: st
     assert findings.found == []
     assert len(findings.warnings) == 1
     assert findings.warnings[0].startswith(warning)
+
+
+def test_templates_of_applications_are_searched() -> None:
+    path = "application/apps/x/p.yaml.tmpl"
+    text = (POD % "quay.io/a/b:1").replace("name: p", "name: {{ .NAME }}")
+    assert [str(one.reference) for one in scan(path, text.encode()).found] == ["quay.io/a/b:1"]
+    findings = scan(path, (POD % "quay.io/a/b:{{ .TAG }}").encode())
+    assert findings.found == []
+    assert len(findings.warnings) == 1
+    assert "has an image with a variable in its name" in findings.warnings[0]
+    with pytest.raises(TemplateError, match=r"p.yaml.tmpl:7: '{{ if .x }}' cannot be filled in"):
+        scan(path, (POD % "{{ if .x }}").encode())
 
 
 @pytest.mark.parametrize(
