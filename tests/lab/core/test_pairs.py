@@ -28,6 +28,9 @@ from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, Runtime
 
+# Other networks than those that the images are made with.
+NETWORKS: dict[str, object] = {"sealer_pod_subnet": "10.42.0.0/16", "sealer_service_subnet": "10.43.0.0/16"}
+
 
 @pytest.fixture(scope="module", params=[K3S, K0S], ids=lambda runtime: runtime.name)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
@@ -42,7 +45,7 @@ def pair(lab: Lab, before: Inventories, runtime: Runtime) -> Lab:
 
 @pytest.fixture(scope="module")
 def watched_pair_site(pair: Lab, runtime: Runtime) -> tuple[Run, Watch]:
-    return watched(runtime, pair, partial(pair.play, "site"))
+    return watched(runtime, pair, partial(pair.play, "site", variables=NETWORKS))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,14 @@ def test_nodes_are_ready_and_the_database_answers_through_its_service(pair: Lab,
     assert {host: recap.tasks for host, recap in pair_site.hosts.items() if recap.tasks > 25} == {}
     assert pair.readiness() == dict.fromkeys(pair.hosts, "True")
     assert mysql.client(pair, worker(pair), "SELECT 6 * 7") == "42"
+
+
+def test_pods_and_services_are_in_the_networks_that_were_asked_for(pair: Lab, pair_site: Run) -> None:
+    pods = [pod for pod in pair.kubectl("get pods --all-namespaces")["items"] if not pod["spec"].get("hostNetwork")]
+    assert pods and {pod["status"]["podIP"].rpartition(".")[0].rpartition(".")[0] for pod in pods} == {"10.42"}
+    services = pair.kubectl("get services --all-namespaces")["items"]
+    addresses = {service["spec"]["clusterIP"] for service in services} - {"None"}
+    assert addresses and {address.rpartition(".")[0].rpartition(".")[0] for address in addresses} == {"10.43"}
 
 
 def test_images_came_through_the_mirror_under_their_names(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
@@ -70,7 +81,7 @@ def test_secrets_are_where_they_belong(runtime: Runtime, watched_pair_site: tupl
 
 def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, pair: Lab, pair_site: Run) -> None:
     before = started(runtime, pair)
-    run = pair.play("site")
+    run = pair.play("site", variables=NETWORKS)
     assert run.status == 0, run.text
     assert run.unchanged, run.text
     assert started(runtime, pair) == before
