@@ -100,6 +100,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLU
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import by_kind
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import only_run
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import new_state
@@ -124,10 +125,11 @@ def main() -> None:
     run = module_runner(module)
     kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)
     try:
-        todo = membership.plan(new_state(runtime=k0s.RUNTIME, inputs=inputs, **params), kubectl, K0S)
-        said = ""
-        if todo.changed and not module.check_mode:
-            said = k0s_cluster.initialise(run, params["name"], node, todo, kubectl)
+        with only_run(module.check_mode):
+            todo = membership.plan(new_state(runtime=k0s.RUNTIME, inputs=inputs, **params), kubectl, K0S)
+            said = ""
+            if todo.changed and not module.check_mode:
+                said = k0s_cluster.initialise(run, params["name"], node, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     before = pretty(todo.before) if todo.before else ""

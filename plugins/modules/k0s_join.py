@@ -112,6 +112,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k0s_cluster, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import only_run
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
@@ -151,7 +152,8 @@ def run_module(module: AnsibleModule) -> Json:
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result: t.Dict[str, t.Any] = run_module(module)
+        with only_run(module.check_mode):
+            result: t.Dict[str, t.Any] = run_module(module)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -99,6 +99,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLU
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k3s, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import without_secrets
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import only_run
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import new_state
@@ -123,10 +124,11 @@ def main() -> None:
     run = module_runner(module)
     kubectl = Kubectl(run, k3s.ADMIN_KUBECONFIG)
     try:
-        todo = membership.plan(new_state(runtime=k3s.RUNTIME, inputs=inputs, **params), kubectl, K3S)
-        said = ""
-        if todo.changed and not module.check_mode:
-            said = k3s.initialise(run, params["name"], node, todo, kubectl)
+        with only_run(module.check_mode):
+            todo = membership.plan(new_state(runtime=k3s.RUNTIME, inputs=inputs, **params), kubectl, K3S)
+            said = ""
+            if todo.changed and not module.check_mode:
+                said = k3s.initialise(run, params["name"], node, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     before = pretty(todo.before) if todo.before else ""

@@ -109,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._argspec import CLUSTER_SPEC, merged
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import kubeadm_init
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import only_run
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
@@ -135,10 +136,11 @@ def main() -> None:
     run = module_runner(module)
     kubectl = Kubectl(run, ADMIN_KUBECONFIG)
     try:
-        todo = kubeadm_init.plan(request, kubectl)
-        said = ""
-        if todo.changed and not module.check_mode:
-            said = kubeadm_init.apply(run, request, todo, kubectl)
+        with only_run(module.check_mode):
+            todo = kubeadm_init.plan(request, kubectl)
+            said = ""
+            if todo.changed and not module.check_mode:
+                said = kubeadm_init.apply(run, request, todo, kubectl)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     if todo.pending:

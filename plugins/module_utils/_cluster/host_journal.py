@@ -180,6 +180,14 @@ def locked(path: str) -> t.Iterator[None]:
         os.close(descriptor)
 
 
+def only_run(check: bool) -> t.ContextManager[None]:
+    """Keep other runs waiting while a host becomes a node or a plain host; check mode waits for nobody.
+
+    A run that was interrupted may have left a module at work, which ends by itself.
+    """
+    return contextlib.nullcontext() if check else locked(DEFAULT_JOURNAL)
+
+
 def _sync(directory: str) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

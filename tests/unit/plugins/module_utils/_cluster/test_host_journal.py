@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pathlib
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,26 @@ def test_the_lock_is_the_same_before_and_after_the_journal_is_there(
     with host_journal.locked(str(path)):
         assert len(taken) == 3
     assert len(set(taken)) == 1
+
+
+def test_one_run_at_a_time_makes_a_node_of_a_host_and_a_dead_one_holds_nobody(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host_journal, "DEFAULT_JOURNAL", str(tmp_path / "sealer" / "host.json"))
+    told, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with host_journal.only_run(check=False):
+            os.write(tell, b"held")
+            signal.pause()
+        os._exit(0)
+    assert os.read(told, 4) == b"held"
+    place = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with host_journal.only_run(check=True):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with host_journal.only_run(check=False):
+        pass
