@@ -9,7 +9,6 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import json
 import typing as t
 from dataclasses import dataclass, field
 
@@ -24,8 +23,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
     split,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import ANNOTATION_PLATFORM
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest, Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 
@@ -123,14 +124,14 @@ def _read(sources: Sources, index: Index, reference: Reference, platform: Platfo
     if not isinstance(manifest, Manifest) or not isinstance(lock, Manifest) or not lock.layers:
         raise _unsound(name, "its rootfs or its lock is no manifest")
     try:
-        config = json.loads(pool.read(manifest.config.digest))
+        config = load_object(pool.read(manifest.config.digest), "its config")
         settings = config.get("config") or {}
         labels = {str(key): str(value) for key, value in (settings.get("Labels") or {}).items()}
         env = dict(one.split("=", 1) for one in settings.get("Env") or [])
         diff_ids = [str(Digest.parse(one)) for one in config["rootfs"]["diff_ids"]]
         locked = Lock.parse(pool.read(lock.layers[0].digest).decode("utf-8"), f"lock of {name}")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unsound(name, repr(error)) from error
+    except (OciError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unsound(name, printable(repr(error))) from error
     if len(diff_ids) != len(manifest.layers):
         raise _unsound(name, f"it has {len(manifest.layers)} layers, but {len(diff_ids)} diff ids")
     return Base(

@@ -9,11 +9,12 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import json
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable, quoted
 
 LABEL = "io.sealer.cluster"
 APPLICATIONS = "application/apps"
@@ -68,16 +69,16 @@ class Description:
     def parse(cls, text: str, where: str) -> Description:
         """Read the label of a base image; BuildError when it is not what this version writes."""
         try:
-            return cls._read(json.loads(text))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return cls._read(load_object(text.encode("utf-8"), "it"))
+        except (OciError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise BuildError(
-                f"the label {LABEL} cannot be read", where=where, why=repr(error), fix="Build the base image again"
+                f"the label {LABEL} cannot be read", where=where, why=printable(repr(error)), fix="Build the base image again"
             ) from error
 
     @classmethod
     def _read(cls, value: t.Dict[str, t.Any]) -> Description:
         if value["schemaVersion"] != _VERSION:
-            raise ValueError(f"schemaVersion is {value['schemaVersion']!r}, known is {_VERSION}")
+            raise ValueError(f"schemaVersion is {quoted(value['schemaVersion'])}, known is {_VERSION}")
         applications = tuple(
             Application(
                 name=_text(one["name"]),
@@ -102,13 +103,13 @@ class Description:
 
 def _text(value: t.Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{quoted(value)} is no text")
     return value
 
 
 def _texts(value: t.Any) -> t.Tuple[str, ...]:
     if not isinstance(value, list):
-        raise TypeError(f"{value!r} is no list")
+        raise TypeError(f"{quoted(value)} is no list")
     return tuple(_text(one) for one in value)
 
 

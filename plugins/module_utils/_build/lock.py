@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import replace_file
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 _VERSION = 1
@@ -101,14 +103,14 @@ class Lock:
     @classmethod
     def parse(cls, text: str, where: str) -> Lock:
         try:
-            value = json.loads(text)
+            value = load_object(text.encode("utf-8"), "it")
             if value["schemaVersion"] != _VERSION:
-                raise ValueError(f"schemaVersion is {value['schemaVersion']!r}, known is {_VERSION}")
+                raise ValueError(f"schemaVersion is {quoted(value['schemaVersion'])}, known is {_VERSION}")
             images = [LockedImage.from_json(one) for one in value["images"]]
             base = [LockedBase(_text(one["reference"]), _text(one["digest"])) for one in value["base"]]
             for one in base:
                 Digest.parse(one.digest)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OciError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OciError) as error:
             raise BuildError("the lock cannot be read", where=where, why=str(error) or repr(error), fix=_FIX) from error
         if len({one.key for one in images}) != len(images) or len({one.reference for one in base}) != len(base):
             raise BuildError("the lock names an image twice", where=where, fix=_FIX)
@@ -174,5 +176,5 @@ def _mode(path: str) -> int:
 
 def _text(value: t.Any) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text")
+        raise ValueError(f"{quoted(value)} is no text")
     return value

@@ -9,7 +9,6 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import json
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,9 +16,10 @@ from dataclasses import dataclass, replace
 from ansible_collections.sealer.cluster.plugins.module_utils._build.lock import LockedImage
 from ansible_collections.sealer.cluster.plugins.module_utils._build.pool import Document
 from ansible_collections.sealer.cluster.plugins.module_utils._build.sources import NEVER, Sources, choose
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image import is_cluster_image
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest, Platform
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
@@ -177,9 +177,9 @@ def _runs_here(sources: Sources, document: Document, platform: Platform) -> bool
     if not isinstance(document, Manifest) or not sources.pool.has(document.config.digest):
         return True
     try:
-        config = json.loads(sources.pool.read(document.config.digest))
+        config = load_object(sources.pool.read(document.config.digest), "it")
         os, architecture, variant = (str(config.get(key) or "") for key in ("os", "architecture", "variant"))
-    except (ValueError, AttributeError) as error:
+    except OciError as error:
         raise BuildError("its config cannot be read", why=str(error)) from error
     return not architecture or Platform(os, architecture, variant).matches(platform)
 

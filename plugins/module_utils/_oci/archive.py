@@ -24,6 +24,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_index i
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import ANNOTATION_CONTAINERD_NAME, OCI_INDEX
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, canonical_json
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import NullProgress, Progress
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable, quoted
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 Named = t.List[t.Tuple[Reference, Descriptor]]
@@ -136,7 +137,7 @@ def _chosen(reader: ArchiveReader, entries: t.List[Descriptor], reference: Refer
         if name_of(entry) == str(reference):
             return entry
     names = ", ".join(name_of(entry) or str(entry.digest) for entry in entries)
-    raise reader.refused(f"it has several images and none is named {reference}: {names}")
+    raise reader.refused(f"it has several images and none is named {reference}: {printable(names, limit=1000)}")
 
 
 def _full_name(reader: ArchiveReader, entry: Descriptor) -> Reference:
@@ -145,7 +146,7 @@ def _full_name(reader: ArchiveReader, entry: Descriptor) -> Reference:
         raise OciError(
             "image archive cannot be loaded",
             where=reader.path,
-            why=f"it names its image {name!r}, which is a bare tag" if name else "its image has no name",
+            why=f"it names its image {quoted(name)}, which is a bare tag" if name else "its image has no name",
             fix="Say which name the image shall have.",
         )
     return Reference.parse(name)

@@ -25,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import OCI_INDEX
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 _HEADER_LIMIT = 1024 * 1024
 _ENTRY_LIMIT = 200_000
@@ -86,10 +87,10 @@ class ArchiveReader:
         if member.isdir():
             return
         if not member.isreg() or member.issparse() or member.size < 0:
-            raise self.refused(f"entry {member.name!r} is neither a plain file nor a directory")
+            raise self.refused(f"entry {quoted(member.name)} is neither a plain file nor a directory")
         stream = archive.extractfile(member)
         if stream is None or not parts:
-            raise self.refused(f"entry {member.name!r} has no content")
+            raise self.refused(f"entry {quoted(member.name)} has no content")
         name = "/".join(parts)
         if name in (MARKER, INDEX):
             self._keep(name, member.size, stream)
@@ -101,7 +102,7 @@ class ArchiveReader:
     def _safe_parts(self, name: str) -> t.List[str]:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if name.startswith("/") or ".." in parts:
-            raise self.refused(f"entry {name!r} points outside")
+            raise self.refused(f"entry {quoted(name)} points outside")
         return parts
 
     def _digest(self, parts: t.List[str]) -> Digest:
@@ -109,7 +110,7 @@ class ArchiveReader:
             _blobs, algorithm, hexadecimal = parts
             return Digest(algorithm, hexadecimal)
         except (OciError, ValueError) as error:
-            raise self.refused(f"entry {'/'.join(parts)!r} is not named by a digest") from error
+            raise self.refused(f"entry {quoted('/'.join(parts))} is not named by a digest") from error
 
     def _keep(self, name: str, size: int, stream: Readable) -> None:
         if size > DOCUMENT_LIMIT:

@@ -9,7 +9,6 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -18,13 +17,15 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
 
 __all__ = ["Authorizer", "Challenge", "TokenRequest", "parse_challenges", "pull_scope", "push_scope"]
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)(?=[\s,]|$)\s*")
+_SCHEME = re.compile(r"[, ]*([A-Za-z][A-Za-z0-9-]*)(?=[\s,]|$)\s*")
 _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*\s*(?:,|$)")
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*))\s*(?:,\s*|$)')
 _SHORTEST_LIFE = 60.0
@@ -70,23 +71,21 @@ def parse_challenges(headers: t.Iterable[str]) -> t.List[Challenge]:
     """The challenges in the values of WWW-Authenticate headers; what cannot be read is left out."""
     found: t.List[Challenge] = []
     for header in headers:
-        rest = header.strip()
-        while rest:
-            scheme = _SCHEME.match(rest)
-            if scheme is None:
-                break
-            rest = rest[scheme.end() :]
+        text = header.strip()
+        scheme = _SCHEME.match(text)
+        while scheme is not None:
+            position = scheme.end()
             parameters: t.Dict[str, str] = {}
-            parameter = _PARAMETER.match(rest)
-            opaque = None if parameter is not None else _TOKEN68.match(rest)
-            rest = rest[opaque.end() :] if opaque is not None else rest
+            parameter = _PARAMETER.match(text, position)
+            opaque = None if parameter is not None else _TOKEN68.match(text, position)
+            position = opaque.end() if opaque is not None else position
             while parameter is not None:
                 name, quoted, bare = parameter.groups()
                 parameters[name.lower()] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-                rest = rest[parameter.end() :]
-                parameter = _PARAMETER.match(rest)
+                position = parameter.end()
+                parameter = _PARAMETER.match(text, position)
             found.append(Challenge(scheme.group(1).lower(), parameters))
-            rest = rest.lstrip(", ")
+            scheme = _SCHEME.match(text, position)
     return found
 
 
@@ -227,11 +226,10 @@ def _merged(scopes: t.Iterable[str]) -> t.List[str]:
 
 def _read_token(body: bytes, realm: str) -> t.Tuple[str, float]:
     try:
-        document = json.loads(body.decode("utf-8"))
-        token = document.get("token") or document.get("access_token")
-        life = document.get("expires_in")
-    except (ValueError, AttributeError, RecursionError):
-        token, life = None, None
+        document = load_object(body, "the answer")
+    except OciError:
+        document = {}
+    token, life = document.get("token") or document.get("access_token"), document.get("expires_in")
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise RegistryError(
             "the token server's answer cannot be read",

@@ -9,13 +9,13 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import re
 import threading
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import pull_scope
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import CHUNK, Digest, DigestMismatch
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import Cancelled, RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.headers import content_range, number
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import RetryPolicy, retrying
@@ -25,7 +25,6 @@ __all__ = ["Download", "Writer"]
 
 _WHAT = "cannot fetch a blob"
 _ENOUGH_TO_GO_ON = 1024 * 1024
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
 class Writer(t.Protocol):
@@ -123,8 +122,8 @@ class Download:
     def _place(self, response: Response, where: str) -> None:
         """Make the writer stand where the body begins."""
         if response.status == 206:
-            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-            if found is None or int(found.group(1)) != self._writer.offset:
+            found = content_range(response.headers.get("Content-Range"))
+            if found is None or found[0] != self._writer.offset:
                 self._restart()
                 raise RegistryError(_WHAT, where=where, why="it answered with another range than asked", temporary=True)
         elif response.status == 416:
@@ -135,8 +134,8 @@ class Download:
 
     def _check_length(self, response: Response, where: str, source: t.Tuple[str, str]) -> None:
         """Refuse a body that cannot be the blob or its rest, before it is read."""
-        length = response.headers.get("Content-Length", "")
-        promised = self._writer.offset + int(length) if length.isdigit() else self._descriptor.size
+        length = number(response.headers.get("Content-Length"))
+        promised = self._descriptor.size if length is None else self._writer.offset + length
         if promised != self._descriptor.size:
             self._writer.restart()
             self._sources = {source}

@@ -32,7 +32,7 @@ PRESENT = "present"
 PUSHED = "pushed"
 
 _WHAT = "cannot upload a blob"
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _PART = 256 * 1024
 _SESSION_LOST = frozenset({404, 410, 416})
 

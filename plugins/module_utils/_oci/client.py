@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.blob_download 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.blob_upload import Upload
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest, DigestMismatch, check
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import Cancelled, RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.headers import number
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import DOCUMENT_TYPES
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
     Descriptor,
@@ -130,10 +131,10 @@ class RegistryClient:
             with self._transport.send(call) as response:
                 digest = reference.digest or _digest_of(response.headers.get("Docker-Content-Digest", ""))
                 media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
-                size = response.headers.get("Content-Length", "")
-            if digest is None or media_type not in DOCUMENT_TYPES or not size.isdigit():
+                size = number(response.headers.get("Content-Length"))
+            if digest is None or media_type not in DOCUMENT_TYPES or size is None:
                 return None
-            return Descriptor(media_type, digest, int(size))
+            return Descriptor(media_type, digest, size)
 
         try:
             found = self._from_sources(reference, head, mirrors=mirrors)

@@ -31,6 +31,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     OCI_INDEX,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import Descriptor, Index, Manifest, Platform
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 if t.TYPE_CHECKING:
     from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -186,7 +187,7 @@ def split(
         elif kind == KIND_CONTAINER_IMAGE and reference:
             images.append(ContainerImage(reference, entry, platform))
         else:
-            raise _malformed(index, f"its entry {entry.digest} of kind {kind!r} has no place in it")
+            raise _malformed(index, f"its entry {entry.digest} of kind {quoted(kind)} has no place in it")
     if not rootfs:
         raise _malformed(index, "it has no root file system")
     return rootfs, locks, images

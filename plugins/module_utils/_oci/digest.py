@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 CHUNK = 1024 * 1024
 
@@ -50,12 +51,12 @@ class Digest:
         length = _LENGTHS.get(self.algorithm)
         if length is None:
             raise OciError(
-                f"unknown digest algorithm {self.algorithm!r}",
+                f"unknown digest algorithm {quoted(self.algorithm)}",
                 why=f"only {' and '.join(sorted(_LENGTHS))} are known",
             )
         if len(self.hex) != length or not _HEX_DIGITS.issuperset(self.hex):
             raise OciError(
-                f"invalid digest {f'{self.algorithm}:{self.hex}'!r}",
+                f"invalid digest {quoted(f'{self.algorithm}:{self.hex}')}",
                 why=f"{self.algorithm} takes {length} lower-case hex digits",
             )
 
@@ -64,7 +65,7 @@ class Digest:
         """The digest written as ``sha256:<hex>``."""
         algorithm, separator, hexadecimal = text.partition(":")
         if not separator:
-            raise OciError(f"invalid digest {text!r}", why="it has to be written as algorithm:hex")
+            raise OciError(f"invalid digest {quoted(text)}", why="it has to be written as algorithm:hex")
         return cls(algorithm, hexadecimal)
 
     @classmethod

@@ -9,13 +9,13 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import traceback
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_json
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable, redact_url
 
 try:
@@ -87,8 +87,8 @@ class RegistryError(OciError):
 def registry_codes(body: bytes) -> t.List[t.Tuple[str, str]]:
     """Codes and messages of an error body in the form of the distribution specification; empty for any other body."""
     try:
-        document = json.loads(body.decode("utf-8"))
-    except (UnicodeDecodeError, ValueError, RecursionError):
+        document = load_json(body, "the answer")
+    except OciError:
         return []
     errors = document.get("errors") if isinstance(document, dict) else None
     found = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []

@@ -45,6 +45,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import (
     Platform,
     parse_document,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 __all__ = [
@@ -96,7 +97,7 @@ def check_version(raw: bytes, where: str) -> None:
     """Refuse a layout of a version that we do not know."""
     version = load_object(raw, MARKER).get("imageLayoutVersion")
     if version != VERSION:
-        raise OciError(f"image layout version {version!r} is not known", where=where, why=f"only {VERSION} is")
+        raise OciError(f"image layout version {quoted(version)} is not known", where=where, why=f"only {VERSION} is")
 
 
 class Layout:

@@ -27,6 +27,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import (
     OCI_INDEX,
     OCI_MANIFEST,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 __all__ = ["Descriptor", "Index", "Manifest", "Platform", "canonical_json", "parse_document"]
 
@@ -59,7 +60,7 @@ class Platform:
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(_WORD.fullmatch(part) for part in parts):
             raise OciError(
-                f"invalid platform {text!r}",
+                f"invalid platform {quoted(text)}",
                 why="it has to be written as os/architecture[/variant]",
                 fix="For instance: linux/amd64",
             )
@@ -128,10 +129,10 @@ class Descriptor:
             raise OciError("a descriptor is not an object")
         media_type = _text(value, "mediaType", "descriptor")
         if _MEDIA_TYPE.fullmatch(media_type) is None:
-            raise OciError(f"a descriptor's mediaType {media_type!r} is not a media type")
+            raise OciError(f"a descriptor's mediaType {quoted(media_type)} is not a media type")
         size = value.get("size")
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < _SIZE_LIMIT:
-            raise OciError(f"a descriptor's size is {size!r}, not a number of bytes")
+            raise OciError(f"a descriptor's size is {quoted(size)}, not a number of bytes")
         platform = value.get("platform")
         return cls(
             media_type=media_type,
@@ -234,7 +235,7 @@ def parse_document(raw: bytes, media_type: t.Optional[str] = None) -> Document:
     value = load_object(raw, "image document")
     if value.get("schemaVersion") != 2:
         raise OciError(
-            f"image document has schemaVersion {value.get('schemaVersion')!r}",
+            f"image document has schemaVersion {quoted(value.get('schemaVersion'))}",
             why="only version 2 is known",
             fix="Push the image again with a tool of this decade.",
         )
@@ -259,7 +260,7 @@ def _document_type(value: JsonObject, given: t.Optional[str]) -> str:
     if given not in DOCUMENT_TYPES:
         given = ""
     if own and own not in DOCUMENT_TYPES:
-        raise OciError(f"{own!r} is not the media type of a manifest or an index")
+        raise OciError(f"{quoted(own)} is not the media type of a manifest or an index")
     if own and given and own != given:
         raise OciError("image document contradicts its media type", why=f"it says {own}, but came as {given}")
     shape = _shape(value)

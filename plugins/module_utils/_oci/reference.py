@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 DOCKER_HUB = "docker.io"
 DEFAULT_TAG = "latest"
@@ -24,6 +25,7 @@ _REGISTRY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:]+\])(?::[0-9]
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_REGISTRY_LIMIT = 261
 _REPOSITORY_LIMIT = 255
 
 
@@ -38,13 +40,14 @@ class Reference:
 
     def __post_init__(self) -> None:
         text = f"{self.registry}/{self.repository}"
-        if _REGISTRY.fullmatch(self.registry) is None:
-            raise _invalid(text, f"{self.registry!r} is not a registry's host[:port]")
+        if len(self.registry) > _REGISTRY_LIMIT or _REGISTRY.fullmatch(self.registry) is None:
+            raise _invalid(text, f"{quoted(self.registry)} is not a registry's host[:port]")
         _check_repository(text, self.repository)
         if self.tag is None and self.digest is None:
             raise _invalid(text, "it has neither tag nor digest")
         if self.tag is not None and _TAG.fullmatch(self.tag) is None:
-            raise _invalid(f"{text}:{self.tag}", f"{self.tag!r} is not a tag: up to 128 letters, digits, '_', '.', '-'")
+            why = f"{quoted(self.tag)} is not a tag: up to 128 letters, digits, '_', '.', '-'"
+            raise _invalid(f"{text}:{self.tag}", why)
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -123,8 +126,8 @@ def _check_repository(text: str, repository: str) -> None:
     for component in repository.split("/"):
         if _COMPONENT.fullmatch(component) is None:
             case = " (it has to be lower case)" if _COMPONENT.fullmatch(component.lower()) else ""
-            raise _invalid(text, f"{component!r} cannot be part of a repository's name{case}")
+            raise _invalid(text, f"{quoted(component)} cannot be part of a repository's name{case}")
 
 
 def _invalid(text: str, why: str) -> OciError:
-    return OciError(f"invalid image name {text!r}", why=why)
+    return OciError(f"invalid image name {quoted(text)}", why=why)

@@ -20,6 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
 
 __all__ = ["RetryPolicy", "retry_after_seconds", "retrying"]
 
+_LONGEST_DATE = 64
 _Result = t.TypeVar("_Result")
 
 
@@ -52,12 +53,12 @@ class RetryPolicy:
 
 def retry_after_seconds(header: t.Optional[str], now: datetime.datetime) -> t.Optional[float]:
     """Seconds out of a Retry-After header, which is a number or a date; None when it is neither."""
-    text = (header or "").strip()
+    text = (header or "").strip()[:_LONGEST_DATE]
     if text.isascii() and text.isdigit() and len(text) <= 9:
         return float(text)
     try:
         when = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.timezone.utc)

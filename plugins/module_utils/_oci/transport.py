@@ -24,6 +24,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
     broken_connection,
     refusal,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.headers import number
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, Pools, TlsContexts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import retry_after_seconds
@@ -135,8 +136,7 @@ class Response:
             raise RegistryError(
                 self._call.what, where=self._call.where, why=f"{request} answered with more than {limit} bytes"
             )
-        length = self.headers.get("Content-Length", "")
-        if length.isdigit() and len(body) < int(length):
+        if len(body) < (number(self.headers.get("Content-Length")) or 0):
             raise RegistryError(
                 self._call.what, where=self._call.where, why=f"{request}: the connection broke", temporary=True
             )

@@ -23,7 +23,8 @@ WAIT_SECONDS = 30.0
 
 Headers = t.List[t.Tuple[str, str]]
 
-_RANGE = re.compile(r"bytes[ ]*=[ ]*([0-9]{0,19})[ ]*-[ ]*([0-9]{0,19})", re.ASCII)
+_LONGEST_RANGE = 100
+_RANGE = re.compile(r"[ ]*bytes[ ]*=[ ]*(?:([0-9]{1,19})[ ]*)?-[ ]*([0-9]{0,19})[ ]*", re.ASCII)
 
 
 class Refused(MirrorError):
@@ -137,10 +138,10 @@ def byte_range(header: str, size: int) -> t.Optional[t.Tuple[int, int]]:
     None when the header is to be ignored: several ranges, another unit, or not understood. Refused (416) when no byte
     of the content is in the range.
     """
-    found = _RANGE.fullmatch(header.strip())
-    if found is None or found.groups() == ("", ""):
+    found = _RANGE.fullmatch(header) if len(header) <= _LONGEST_RANGE else None
+    first, last = found.groups("") if found is not None else ("", "")
+    if not first and not last:
         return None
-    first, last = found.groups()
     if not first:
         start, end = max(0, size - int(last)), size
     elif last and int(last) < int(first):

@@ -10,11 +10,11 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import bisect
-import json
 import typing as t
 from http import HTTPStatus
 from urllib.parse import parse_qsl, quote
 
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import (
     Headers,
     Refused,
@@ -26,6 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route i
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Source
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import JsonObject, load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import OCI_INDEX
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
@@ -183,12 +184,11 @@ def _next(path: str, fields: t.Mapping[str, str]) -> Headers:
     return [("Link", f'<{path}{"&" if "?" in path else "?"}{told}>; rel="next"')]
 
 
-def _object(raw: bytes) -> t.Dict[str, t.Any]:
+def _object(raw: bytes) -> JsonObject:
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        return load_object(raw, "the listing")
+    except OciError:
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _strings(value: t.Any) -> t.List[str]:

@@ -21,6 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.li
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import pull_scope
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3, RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.headers import content_range, next_page, number
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import DOCUMENT_LIMIT
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import DOCUMENT_TYPES
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
@@ -34,7 +35,6 @@ UPSTREAM, PARENT, PEER = "upstream", "parent", "peer"
 LISTING_LIMIT = 4 * 1024 * 1024
 
 _ACCEPTED = ", ".join(sorted(DOCUMENT_TYPES))
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 _STALE = re.compile(r"\s*110\b")
 
 
@@ -78,15 +78,14 @@ class Stream:
         self._response = response
         self._leave: t.Optional[t.Callable[[], None]] = leave
         self.start = 0
-        self.size = _number(response.headers.get("Content-Length"))
+        self.size = number(response.headers.get("Content-Length"))
         if response.status == 206:
-            found = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
-            if found is None or int(found.group(1)) > offset:
+            found = content_range(response.headers.get("Content-Range"))
+            if found is None or found[0] > offset:
                 raise RegistryError(
                     "cannot fetch a blob", why="it answered with another range than asked", temporary=True
                 )
-            self.start = int(found.group(1))
-            self.size = _number(found.group(2))
+            self.start, self.size = found
 
     def read(self, size: int) -> bytes:
         """As soon as there are any, up to that many bytes; empty at the end. Raises RegistryError when it breaks."""
@@ -196,7 +195,7 @@ class Link:
             headers.get("Content-Type", "").partition(";")[0].strip(),
             _digest(headers.get("Docker-Content-Digest")),
             headers.get("ETag", ""),
-            _number(headers.get("Age")) or 0,
+            number(headers.get("Age")) or 0,
             _is_stale(response),
         )
 
@@ -224,7 +223,7 @@ class Link:
             leave()
         same = response.status == 200 and _digest(response.headers.get("Docker-Content-Digest")) == known
         if response.status == 304 or same:
-            return Unchanged(_number(response.headers.get("Age")) or 0, _is_stale(response))
+            return Unchanged(number(response.headers.get("Age")) or 0, _is_stale(response))
         return None
 
     def _call(
@@ -310,9 +309,8 @@ def _is_stale(response: Response) -> bool:
 
 
 def _next_query(link: str) -> str:
-    """The query of the page that a Link header calls the next one."""
-    found = re.search(r"<([^>]*)>\s*;[^,]*rel=\"?next\"?", link)
-    return urlsplit(found.group(1)).query if found else ""
+    """The query of the page that a Link header calls the next one; of its address nothing else is used."""
+    return next_page(link).partition("#")[0].partition("?")[2]
 
 
 def _digest(header: t.Optional[str]) -> t.Optional[Digest]:
@@ -320,8 +318,3 @@ def _digest(header: t.Optional[str]) -> t.Optional[Digest]:
         return Digest.parse((header or "").strip())
     except OciError:
         return None
-
-
-def _number(header: t.Optional[str]) -> t.Optional[int]:
-    text = (header or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

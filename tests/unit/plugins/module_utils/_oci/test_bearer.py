@@ -194,7 +194,21 @@ def test_plain_realm_where_it_is_wanted() -> None:
     assert authorizer.header("a", [pull_scope("a")]) == "Bearer t1"
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a\\r\\nX: y"}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"token": 1}',
+        b'{"token": "a\\r\\nX: y"}',
+        b"\xff",
+        b'{"token": "a", "token": "b"}',
+        b'{"token": "a", "expires_in": %s}' % (b"9" * 400),
+        b'{"token": "a", "expires_in": 1e999}',
+        b'{"token": "a", "x": %s}' % (b"[" * 5000 + b"]" * 5000),
+    ],
+)
 def test_answers_without_a_token_are_told(body: bytes) -> None:
     authorizer = Authorizer("r.example", Credentials((), None, {"HOME": "/nonexistent"}), lambda _request: body)
     authorizer.challenged("a", [BEARER], None)

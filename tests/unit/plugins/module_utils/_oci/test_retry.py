@@ -15,7 +15,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
     refusal,
     registry_codes,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable, redact_url
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import printable, quoted, redact_url
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import (
     RetryPolicy,
     retry_after_seconds,
@@ -39,6 +39,8 @@ NOW = datetime.datetime(2026, 1, 1, 12, 0, 0, tzinfo=datetime.timezone.utc)
         ("", None),
         (None, None),
         ("9" * 30, None),
+        ("Thu, 01 Jan 99999999999999999999 12:00:30 GMT", None),
+        ("Thu, 01 Jan 2026 12:00:30 GMT" + " " * 60_000, 30.0),
     ],
 )
 def test_retry_after(header: t.Optional[str], expected: t.Optional[float]) -> None:
@@ -159,6 +161,16 @@ def test_other_error_bodies_tell_nothing(body: bytes) -> None:
 )
 def test_urls_show_only_what_is_harmless(url: str, expected: str) -> None:
     assert redact_url(url) == expected
+
+
+@pytest.mark.parametrize("value", ["x" * 1_000_000, ["x" * 1_000_000] * 5, {"x" * 1000: 1}, 10**4000])
+def test_a_long_value_is_shown_in_part(value: t.Any) -> None:
+    assert 100 < len(quoted(value)) <= 400
+
+
+@pytest.mark.parametrize("value", ["a'b", "", 5, None, ["a"], "\x1b"])
+def test_a_short_value_is_shown_as_python_writes_it(value: t.Any) -> None:
+    assert quoted(value) == repr(value)
 
 
 def test_foreign_text_stays_on_one_short_line() -> None:
