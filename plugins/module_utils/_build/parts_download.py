@@ -34,10 +34,11 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making
     sum_of,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_sums import ListedSum
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import open_partial
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url, split_login
 
 _CHUNK = 1 << 18
 _SUMS_LIMIT = 1 << 20
@@ -51,6 +52,8 @@ _ABSENT = (404, 410)
 _LOGIN = 401
 _FINAL = (400, _LOGIN, 403, 405, 451)
 _PARTIAL_CONTENT = 206
+_REDIRECTS = 5
+_REDIRECT_STATUS = (301, 302, 303, 307, 308)
 _RANGE_REFUSED = 416
 _FAILURES = (OSError, http.client.HTTPException, UrlError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -105,7 +108,7 @@ class Downloader:
         first: t.Dict[str, str] = {}
         for url in urls:
             place = self.mirrored(url)
-            first.setdefault(urllib.parse.urlsplit(place).netloc, place)
+            first.setdefault(_address(place)[0].netloc, place)
         answers: t.Dict[str, str] = {}
         threads = [
             threading.Thread(target=_probe, args=(url, host, answers, answers_are), daemon=True)
@@ -234,7 +237,50 @@ class Downloader:
 
 
 def _opened(url: str, headers: t.Mapping[str, str], method: str = "GET", timeout: int = _TIMEOUT) -> t.Any:
-    return open_url(url, method=method, headers=dict(headers), timeout=timeout, decompress=False)
+    """The answer behind redirects. A login, from the address or the user's netrc file, is shown to its site alone."""
+    origin, login = _address(url)
+    place, own = origin, True
+    for _hop in range(_REDIRECTS + 1):
+        own = own and place.has_origin_of(origin)
+        user, _colon, word = login.partition(":") if own else ("", "", "")
+        try:
+            return open_url(
+                str(place),
+                method=method,
+                headers=dict(headers),
+                timeout=timeout,
+                decompress=False,
+                url_username=user or None,
+                url_password=word or None,
+                use_netrc=own,
+                follow_redirects="none",
+            )
+        except urllib.error.HTTPError as error:
+            location = error.headers.get("Location")
+            if error.code not in _REDIRECT_STATUS or not location:
+                raise
+            error.close()
+            place = _redirected(place, location)
+    raise BuildError("the download failed", where=redact_url(str(origin)), why=f"more than {_REDIRECTS} redirects")
+
+
+def _address(url: str) -> t.Tuple[Url, str]:
+    """The address to ask, and the login that stands in it."""
+    try:
+        return split_login(url)
+    except OciError as error:
+        raise BuildError("this cannot be downloaded from", where=redact_url(url), why=error.why) from error
+
+
+def _redirected(place: Url, location: str) -> Url:
+    try:
+        goal = place.join(location)
+        why = f"{redact_url(str(goal))} is not https" if (place.scheme, goal.scheme) == ("https", "http") else ""
+    except OciError as error:
+        why = f"{error.what}: {error.why}"
+    if why:
+        raise BuildError("will not go where the site sends us", where=redact_url(str(place)), why=why)
+    return goal
 
 
 def _continues(response: t.Any, offset: int) -> bool:
@@ -274,6 +320,8 @@ def _probe(url: str, host: str, answers: t.Dict[str, str], answers_are: t.Collec
     try:
         _opened(url, {}, method="HEAD", timeout=_PROBE_TIMEOUT).close()
         answers[host] = ""
+    except BuildError as error:
+        answers[host] = error.why
     except _FAILURES as error:
         fine = isinstance(error, urllib.error.HTTPError) and error.code in answers_are
         answers[host] = "" if fine else _told(error)

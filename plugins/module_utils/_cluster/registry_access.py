@@ -15,9 +15,8 @@ from __future__ import annotations
 import http.client
 import ssl
 import typing as t
-from urllib.parse import SplitResult, urljoin, urlsplit
 
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import Authorizer, TokenRequest, pull_scope
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import (
@@ -26,6 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
     broken_connection,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 __all__ = ["Answer", "Registry"]
 
@@ -59,19 +59,17 @@ class Answer(t.Protocol):
         """End the connection."""
 
 
-def _request(parts: SplitResult, headers: _Headers, context: t.Optional[ssl.SSLContext]) -> Answer:
+def _request(url: Url, headers: _Headers, context: t.Optional[ssl.SSLContext]) -> Answer:
     """A request of its own connection; without a context there is no TLS."""
-    host = parts.hostname or ""
     connection = (
-        http.client.HTTPConnection(host, parts.port, timeout=_CONNECT_SECONDS)
+        http.client.HTTPConnection(url.host, url.port, timeout=_CONNECT_SECONDS)
         if context is None
-        else http.client.HTTPSConnection(host, parts.port, timeout=_CONNECT_SECONDS, context=context)
+        else http.client.HTTPSConnection(url.host, url.port, timeout=_CONNECT_SECONDS, context=context)
     )
     try:
         connection.connect()
         connection.sock.settimeout(_READ_SECONDS)
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target, headers={**headers, "Connection": "close", "User-Agent": _AGENT})
+        connection.request("GET", url.target, headers={**headers, "Connection": "close", "User-Agent": _AGENT})
         return connection.getresponse()
     except BaseException:
         connection.close()
@@ -95,10 +93,9 @@ class Registry:
         ca_certificate: t.Optional[str] = None,
     ) -> None:
         self.url = url.rstrip("/")
-        parts = _checked(self.url)
-        self.host = parts.netloc
-        self._origin = _origin(parts)
-        self._plain = parts.scheme == "http"
+        self._origin = _read(self.url)
+        self.host = self._origin.netloc
+        self._plain = self._origin.scheme == "http"
         self._has_login = bool(username)
         self._ca_path, self._ca_certificate = ca_path, ca_certificate
         self._contexts: t.Dict[bool, ssl.SSLContext] = {}
@@ -108,7 +105,7 @@ class Registry:
     def get(self, target: str, repository: str = "", headers: t.Optional[_Headers] = None) -> Answer:
         """The answer for a path below /v2/, whatever its status. One attempt, but for logging in."""
         scopes = [pull_scope(repository)] if repository else []
-        url = f"{self.url}/v2/{target}"
+        url = _read(f"{self.url}/v2/{target}")
         shown = self._authorizer.header(repository, scopes)
         answer, own = self._follow(url, headers or {}, shown)
         for _login in range(2):
@@ -124,7 +121,7 @@ class Registry:
 
     def check(self) -> None:
         """Raise RegistryError unless a registry answers here, and lets the user in where there is one."""
-        answer = self.get("") if self._has_login else self._follow(f"{self.url}/v2/", {}, None)[0]
+        answer = self.get("") if self._has_login else self._follow(_read(f"{self.url}/v2/"), {}, None)[0]
         answer.close()
         if answer.status != 200 and (self._has_login or answer.status != 401):
             raise self.refusal(f"{self.url}/v2/", answer.status)
@@ -140,33 +137,38 @@ class Registry:
             temporary=status in TEMPORARY_STATUS,
         )
 
-    def _follow(self, url: str, headers: _Headers, authorization: t.Optional[str]) -> t.Tuple[Answer, bool]:
+    def _follow(self, url: Url, headers: _Headers, authorization: t.Optional[str]) -> t.Tuple[Answer, bool]:
         """What is found after redirects, and whether the registry answered alone."""
         own = True
         for _hop in range(_REDIRECTS + 1):
-            own = own and _origin(_checked(url)) == self._origin
+            own = own and url.has_origin_of(self._origin)
             shown = {"Authorization": authorization} if own and authorization else {}
             answer = self._send(url, {**headers, **shown})
             location = answer.headers.get("Location")
             if answer.status not in _REDIRECT_STATUS or not location:
                 return answer, own
             answer.close()
-            url = _joined(url, location)
+            url = self._goal(url, location)
         raise RegistryError("the registry does not answer", where=self.host, why=f"more than {_REDIRECTS} redirects")
 
-    def _send(self, url: str, headers: _Headers) -> Answer:
-        parts = _checked(url)
-        if parts.scheme == "http" and not self._plain:
-            raise RegistryError(
-                "will not go where the registry sends this host",
-                where=self.host,
-                why=f"{redact_url(url)} is not https",
-                fix="Correct the registry's settings",
-            )
+    def _goal(self, url: Url, location: str) -> Url:
+        """Where a redirect leads."""
         try:
-            return _request(parts, headers, self._context(parts) if parts.scheme == "https" else None)
+            return url.join(location)
+        except OciError as error:
+            raise self._wrong_way(f"{error.what}: {error.why}") from error
+
+    def _wrong_way(self, why: str) -> RegistryError:
+        what, fix = "will not go where the registry sends this host", "Correct the registry's settings"
+        return RegistryError(what, where=self.host, why=why, fix=fix)
+
+    def _send(self, url: Url, headers: _Headers) -> Answer:
+        if url.scheme == "http" and not self._plain:
+            raise self._wrong_way(f"{redact_url(str(url))} is not https")
+        try:
+            return _request(url, headers, self._context(url) if url.scheme == "https" else None)
         except (OSError, http.client.HTTPException) as error:
-            raise broken_connection("the registry does not answer", self.host, "GET", url, error) from error
+            raise broken_connection("the registry does not answer", self.host, "GET", str(url), error) from error
 
     def _token(self, request: TokenRequest) -> bytes:
         """The body of a token server's answer. Redirects are not followed: the request carries a password."""
@@ -176,13 +178,13 @@ class Registry:
         answer = self._send(request.url, headers)
         try:
             if answer.status != 200:
-                raise self.refusal(request.url, answer.status, "cannot log in")
+                raise self.refusal(str(request.url), answer.status, "cannot log in")
             return read_all(answer, _TOKEN_LIMIT, "a token server's answer")
         finally:
             answer.close()
 
-    def _context(self, parts: SplitResult) -> ssl.SSLContext:
-        own = _origin(parts) == self._origin
+    def _context(self, url: Url) -> ssl.SSLContext:
+        own = url.has_origin_of(self._origin)
         if own not in self._contexts:
             path, text = self._ca_path or None, self._ca_certificate or None
             try:
@@ -211,24 +213,11 @@ def read_all(stream: t.Any, limit: int, what: str) -> bytes:
     raise ClusterError(f"{what} is bigger than {limit} bytes")
 
 
-def _checked(url: str) -> SplitResult:
-    """The parts of a URL that can be asked."""
+def _read(text: str) -> Url:
+    """The URL of a registry."""
     try:
-        parts = urlsplit(url)
-        host = parts.netloc if parts.hostname and parts.port != 0 else ""
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in ("https", "http") or not host or "@" in host or host.endswith(":"):
-        raise RegistryError(f"{redact_url(url)!r} is not the URL of a registry", fix="Write it as https://HOST:PORT")
-    return parts
-
-
-def _joined(base: str, location: str) -> str:
-    try:
-        return urljoin(base, location)
-    except ValueError:
-        return location
-
-
-def _origin(parts: SplitResult) -> t.Tuple[str, str, t.Optional[int]]:
-    return parts.scheme, parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+        return Url.parse(text)
+    except OciError as error:
+        raise RegistryError(
+            f"{redact_url(text)!r} is not the URL of a registry", why=error.why, fix="Write it as https://HOST:PORT"
+        ) from error

@@ -12,10 +12,10 @@ from __future__ import annotations
 import os
 import re
 import typing as t
-from urllib.parse import urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError, OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url, split_login
 
 _GLOB = re.compile(r"[A-Za-z0-9*?\[\]!._:/-]+")
 _HOST_PATTERN = re.compile(r"[A-Za-z0-9*?\[\].:_-]+")
@@ -141,28 +141,17 @@ def is_address(text: str) -> bool:
 def is_url(text: str) -> bool:
     """Whether this is the address of a registry: scheme, host, and perhaps a path that goes before repositories."""
     try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
+        path = Url.parse(text).target.strip("/")
+    except OciError:
         return False
-    path = parts.path.strip("/")
-    return (
-        parts.scheme in ("http", "https")
-        and is_registry(parts.netloc)
-        and port != 0
-        and not (parts.query or parts.fragment)
-        and (not path or all(_PATH_PART.fullmatch(part) for part in path.split("/")))
-    )
+    return "#" not in text and (not path or all(_PATH_PART.fullmatch(part) for part in path.split("/")))
 
 
 def is_proxy(text: str) -> bool:
     """Whether this is the address of an HTTP proxy, perhaps with a login."""
     try:
-        parts = urlsplit(text)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
-        )
-    except ValueError:
+        return split_login(text)[0].target == "/"
+    except OciError:
         return False
 
 
@@ -170,6 +159,7 @@ def is_registry(text: str) -> bool:
     """Whether this can be a registry's name: a host, perhaps with a port."""
     try:
         Reference(text, "any", "any")
+        Url.parse(f"https://{text}")
     except OciError:
         return False
     return True

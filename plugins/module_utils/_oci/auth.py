@@ -20,6 +20,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 __all__ = ["Credentials", "Login", "RegistrySettings"]
 
@@ -49,7 +50,11 @@ class RegistrySettings:
 
     def __post_init__(self) -> None:
         where = f"registries: {self.host}"
-        if not self.host or "/" in self.host or "@" in self.host:
+        try:
+            good = Url.parse(f"https://{self.host}").target == "/" and "/" not in self.host
+        except OciError:
+            good = False
+        if not good:
             raise OciError(
                 "this is not the host of a registry", where=where, fix="Give the host alone, with its port if not 443."
             )

@@ -15,13 +15,14 @@ import time
 import typing as t
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.jsontext import load_object
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 __all__ = ["Authorizer", "Challenge", "TokenRequest", "parse_challenges", "pull_scope", "push_scope"]
 
@@ -45,7 +46,7 @@ class Challenge:
 class TokenRequest:
     """A request to a token server: GET, or POST when there is a form."""
 
-    url: str
+    url: Url
     authorization: str = ""
     form: str = ""
 
@@ -175,28 +176,27 @@ class Authorizer:
         value, life = _read_token(self._fetch(request), realm)
         return _Token(value, scopes, asked + life * 0.9)
 
-    def _checked_realm(self, realm: str) -> str:
-        why = ""
+    def _checked_realm(self, realm: str) -> Url:
         try:
-            parts = urlsplit(realm)
-            allowed = {"https", "http"} if self._plain_realm else {"https"}
-            if parts.scheme not in allowed:
-                why = "it is not an https address"
-            elif not parts.hostname or parts.username is not None or parts.port == 0:
-                why = "it names no host"
-        except ValueError:
-            why = "it is no address"
+            url = Url.parse(realm)
+            why = (
+                ""
+                if url.scheme == "https" or self._plain_realm
+                else f"{redact_url(realm)!r} and it is not an https address"
+            )
+        except OciError as error:
+            why = f"an {error.what}: {error.why}"
         if why:
             raise RegistryError(
                 "will not ask its token server",
                 where=self._registry,
-                why=f"the registry names {redact_url(realm)!r} and {why}",
+                why=f"the registry names {why}",
                 fix="Correct the registry's settings, or set `insecure` for it if passwords may travel in clear.",
             )
-        return realm
+        return url
 
 
-def _token_request(realm: str, service: str, scopes: t.FrozenSet[str], login: t.Optional[Login]) -> TokenRequest:
+def _token_request(realm: Url, service: str, scopes: t.FrozenSet[str], login: t.Optional[Login]) -> TokenRequest:
     ordered = sorted(_merged(scopes))
     if login is not None and login.identity_token:
         form = {
@@ -207,12 +207,9 @@ def _token_request(realm: str, service: str, scopes: t.FrozenSet[str], login: t.
             "refresh_token": login.identity_token,
         }
         return TokenRequest(realm, form=urlencode(form))
-    parts = urlsplit(realm)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    query += [("service", service)] if service else []
+    query = [("service", service)] if service else []
     query += [("scope", scope) for scope in ordered]
-    url = urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query, safe=":/,"), ""))
-    return TokenRequest(url, authorization=login.basic if login is not None else "")
+    return TokenRequest(realm.with_query(query), authorization=login.basic if login is not None else "")
 
 
 def _merged(scopes: t.Iterable[str]) -> t.List[str]:
@@ -224,7 +221,7 @@ def _merged(scopes: t.Iterable[str]) -> t.List[str]:
     return [f"{resource}:{','.join(sorted(wanted))}" for resource, wanted in actions.items()]
 
 
-def _read_token(body: bytes, realm: str) -> t.Tuple[str, float]:
+def _read_token(body: bytes, realm: Url) -> t.Tuple[str, float]:
     try:
         document = load_object(body, "the answer")
     except OciError:
@@ -233,7 +230,7 @@ def _read_token(body: bytes, realm: str) -> t.Tuple[str, float]:
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise RegistryError(
             "the token server's answer cannot be read",
-            where=redact_url(realm),
+            where=redact_url(str(realm)),
             why="there is no token in it",
             fix="Check that the registry's `realm` is a token server.",
         )

@@ -13,7 +13,6 @@ import functools
 import re
 import threading
 import typing as t
-from urllib.parse import urljoin
 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import pull_scope, push_scope
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import Cancelled, RegistryError
@@ -21,6 +20,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import D
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import Progress
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import RetryPolicy, retrying
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Call, Response, Transport
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 if t.TYPE_CHECKING:
     from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
@@ -57,7 +57,7 @@ class Upload:
         self._layout = layout
         self._progress = progress
         self._cancel = cancel
-        self._session = ""
+        self._session: t.Optional[Url] = None
         self._broke = False
         self._told = 0
 
@@ -78,7 +78,7 @@ class Upload:
         self._progress.add(reached - self._told)
         self._told = reached
 
-    def _call(self, method: str, target: str, expected: t.Set[int], **more: t.Any) -> Response:
+    def _call(self, method: str, target: t.Union[str, Url], expected: t.Set[int], **more: t.Any) -> Response:
         call = Call(
             self._registry,
             method,
@@ -137,7 +137,7 @@ class Upload:
                 self._call("PUT", self._session, {201, 204}, query=digest, **self._part(0)).close()
         except RegistryError as error:
             if error.status in _SESSION_LOST:
-                self._session = ""
+                self._session = None
                 error.temporary = True
             raise
 
@@ -164,26 +164,26 @@ class Upload:
         try:
             with self._call("GET", self._session, {200, 202, 204}) as response:
                 found = _RANGE.fullmatch(response.headers.get("Range", "").strip())
-                self._session = self._location(response) if response.headers.get("Location") else self._session
+                self._session = response.location or self._session
         except RegistryError as error:
             if error.temporary or error.status is None:
                 raise
             found = None
         last = int(found.group(1)) if found else 0
         if not 0 < last < self._descriptor.size - 1:
-            self._session = ""
+            self._session = None
             return None
         return last + 1
 
-    def _location(self, response: Response) -> str:
-        location = response.headers.get("Location", "")
-        if not location:
+    def _location(self, response: Response) -> Url:
+        location = response.location
+        if location is None:
             raise RegistryError(
                 _WHAT,
                 where=f"{self._registry}/{self._repository}",
                 why="the registry accepted an upload but did not say where to send it",
             )
-        return urljoin(response.url, location)
+        return location
 
 
 class _Told:

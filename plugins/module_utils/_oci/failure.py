@@ -39,6 +39,13 @@ __all__ = [
     "registry_codes",
 ]
 
+_UNKNOWN_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+_TIMEOUTS: t.Tuple[t.Type[BaseException], ...] = (socket.timeout, TimeoutError)
+_UNMADE: t.Tuple[t.Type[BaseException], ...] = ()
+if HAS_URLLIB3:
+    _TIMEOUTS += (urllib3.exceptions.TimeoutError,)
+    _UNMADE = (urllib3.exceptions.NewConnectionError,)
+
 TEMPORARY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 TEMPORARY_CODES = frozenset({"TOOMANYREQUESTS", "UNAVAILABLE"})
 
@@ -118,45 +125,38 @@ def refusal(
 def broken_connection(what: str, where: str, method: str, url: str, error: Exception) -> RegistryError:
     """The error for a connection that could not be made or that broke."""
     causes = list(_causes(error))
-    untrusted = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
-    unknown = any(isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_NONAME for cause in causes)
-    plain = any(isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER" for cause in causes)
-    fix = ""
-    if untrusted is not None:
-        reason = f"its certificate is not trusted ({printable(untrusted.verify_message)})"
-        fix = (
-            "Give the authority that signed it as `ca_path` for this registry, under a name that is in the certificate."
-        )
-    elif unknown:
-        reason = "the host name is not known here"
-        fix = "Check the name of the registry and the name service of this host."
-    elif any(isinstance(cause, ssl.SSLError) for cause in causes):
-        reason = "there is no TLS connection to be had"
-        fix = "If the registry speaks plain HTTP only and that is wanted, set `insecure` for it."
-    elif any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        reason = "the connection was refused"
-        fix = "Check the address, and that the registry runs."
-    else:
-        reason = _kind(error)
-    return RegistryError(
-        what,
-        where=where,
-        why=f"{method} {redact_url(url)}: {reason}",
-        fix=fix,
-        temporary=untrusted is None and not unknown and not plain,
-    )
+    reason, fix, final = _reason(error, causes)
+    if HAS_URLLIB3 and any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in causes):
+        reason, fix = f"the proxy cannot be used: {reason}", "Check the address of the proxy, and what it lets through."
+    return RegistryError(what, where=where, why=f"{method} {redact_url(url)}: {reason}", fix=fix, temporary=not final)
 
 
-def _kind(error: Exception) -> str:
-    if HAS_URLLIB3 and isinstance(error, urllib3.exceptions.TimeoutError):
+def _reason(error: Exception, causes: t.Sequence[BaseException]) -> t.Tuple[str, str, bool]:
+    """What happened, what to do about it, and whether another try would come to the same."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            fix = "Give the authority that signed it as `ca_path` for this registry, under a name in the certificate."
+            return f"its certificate is not trusted ({printable(cause.verify_message)})", fix, True
+        if isinstance(cause, ssl.SSLError):
+            fix = "If the registry speaks plain HTTP only and that is wanted, set `insecure` for it."
+            return "there is no TLS connection to be had", fix, cause.reason == "WRONG_VERSION_NUMBER"
+        if isinstance(cause, socket.gaierror):
+            fix = "Check the name of the registry and the name service of this host."
+            if cause.errno in _UNKNOWN_NAME:
+                return "the host name is not known here", fix, True
+            return f"the name service does not answer ({printable(cause.strerror)})", fix, False
+        if isinstance(cause, ConnectionRefusedError):
+            return "the connection was refused", "Check the address, and that the registry runs.", False
+    return _kind(error, causes), "", False
+
+
+def _kind(error: Exception, causes: t.Sequence[BaseException]) -> str:
+    # urllib3 derives NewConnectionError, which is no timeout, from its timeouts
+    if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _UNMADE) for cause in causes):
         return "no answer in time"
-    if HAS_URLLIB3 and isinstance(error, urllib3.exceptions.ProxyError):
-        return "the proxy did not let it through"
-    if isinstance(error, socket.timeout):
-        return "no answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return printable(error.strerror)
-    return f"the connection broke ({type(error).__name__})"
+    system = [cause for cause in causes if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)]
+    told = next((cause.strerror or str(cause) for cause in system if str(cause)), "")
+    return printable(told) or f"the connection broke ({type(error).__name__})"
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:

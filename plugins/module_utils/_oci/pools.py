@@ -13,19 +13,18 @@ import ssl
 import threading
 import typing as t
 import urllib.request
-from urllib.parse import unquote, urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.dialing import Guard, pool_classes
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import HAS_URLLIB3
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url, split_login
 
 if HAS_URLLIB3:
     import urllib3
 
-__all__ = ["DEFAULT_PORTS", "Pools", "TlsContexts"]
+__all__ = ["Pools", "TlsContexts"]
 
-DEFAULT_PORTS = {"https": 443, "http": 80}
 _MANY_HOSTS = 128
 
 _Key = t.Tuple[str, str, str, bool, t.Optional[str]]
@@ -80,19 +79,25 @@ class Pools:
     def send(
         self,
         method: str,
-        url: str,
+        url: Url,
         headers: t.Mapping[str, str],
         body: t.Union[bytes, t.Iterable[bytes], None],
         settings: RegistrySettings,
         *,
         show_client_cert: bool,
     ) -> urllib3.BaseHTTPResponse:
-        """The answer, of which no more than the head is read. Raises urllib3's exceptions."""
-        manager = self._manager(url, settings, show_client_cert)
-        return manager.request(
+        """The answer, of which no more than the head is read. Raises urllib3's exceptions.
+
+        The connection is made to the host and port of ``url`` as they are, which urllib3 is not asked to read again.
+        """
+        proxy = self._proxy_for(url)
+        manager = self._manager(proxy, settings, show_client_cert)
+        pool = manager.connection_from_host(url.bracketed_host, url.port, url.scheme)
+        return pool.urlopen(
             method,
-            url,
+            str(url) if proxy and url.scheme == "http" else url.target,
             redirect=False,
+            assert_same_host=False,
             body=body,
             headers=dict(headers),
             retries=False,
@@ -107,12 +112,17 @@ class Pools:
             for manager in self._managers.values():
                 manager.clear()
 
-    def _manager(self, url: str, settings: RegistrySettings, show_client_cert: bool) -> urllib3.PoolManager:
-        cert, key = (settings.client_cert, settings.client_key) if show_client_cert else ("", "")
-        proxy = _proxy_for(url) if self._proxy is None else self._proxy or None
+    def _proxy_for(self, url: Url) -> t.Optional[str]:
+        """The proxy to go through, None for none. Raises RegistryError where it may not be asked for this host."""
+        proxy = _proxy_of_environment(url) if self._proxy is None else self._proxy or None
         if proxy is not None and self._guard is not None:
-            parts = urlsplit(url)
-            self._guard.check_proxied(parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0))
+            self._guard.check_proxied(url.host, url.port)
+        return proxy
+
+    def _manager(
+        self, proxy: t.Optional[str], settings: RegistrySettings, show_client_cert: bool
+    ) -> urllib3.PoolManager:
+        cert, key = (settings.client_cert, settings.client_key) if show_client_cert else ("", "")
         wanted = (settings.ca_path, cert, key, settings.insecure, proxy)
         with self._lock:
             if wanted not in self._managers:
@@ -134,19 +144,19 @@ class Pools:
             if self._guard is not None:
                 manager.pool_classes_by_scheme = pool_classes(self._guard)
             return manager
-        parts = urlsplit(proxy)
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-        address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        try:
+            address, login = split_login(proxy)
+        except OciError as error:
+            raise OciError("the proxy cannot be used", why=f"{error.what}: {error.why}", fix="Correct it.") from error
         return urllib3.ProxyManager(
-            address, proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None, **options
+            str(address), proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None, **options
         )
 
 
-def _proxy_for(url: str) -> t.Optional[str]:
+def _proxy_of_environment(url: Url) -> t.Optional[str]:
     """The proxy that the environment names for this URL."""
-    parts = urlsplit(url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if not proxy or urllib.request.proxy_bypass(parts.netloc):
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if not proxy or urllib.request.proxy_bypass(url.netloc):
         return None
     return proxy if "://" in proxy else f"http://{proxy}"
 

@@ -13,8 +13,8 @@ import datetime
 import threading
 import typing as t
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urljoin, urlsplit
 
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import Authorizer, TokenRequest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.dialing import Guard
@@ -25,9 +25,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import
     refusal,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.headers import number
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, Pools, TlsContexts
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import Pools, TlsContexts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import redact_url
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.retry import retry_after_seconds
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 if HAS_URLLIB3:
     import urllib3
@@ -62,13 +63,13 @@ def api_host(registry: str) -> str:
 class Call:
     """One request to a registry.
 
-    ``target`` is a path, or a URL that the registry gave. ``body`` makes the body anew for every attempt. ``what`` and
-    ``where`` tell what failed when it fails.
+    ``target`` is a path and perhaps a query, or a URL that the registry gave. ``body`` makes the body anew for every
+    attempt. ``what`` and ``where`` tell what failed when it fails.
     """
 
     registry: str
     method: str
-    target: str
+    target: t.Union[str, Url]
     what: str
     where: str = ""
     repository: str = ""
@@ -82,7 +83,7 @@ class Call:
 class Response:
     """An answer whose body is still to be read. Has to be closed; closing before the end gives the connection up."""
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, call: Call, method: str) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: Url, call: Call, method: str) -> None:
         self._raw = raw
         self._call = call
         self._method = method
@@ -101,6 +102,22 @@ class Response:
         """The ways to authenticate that are offered."""
         return list(self.headers.getlist("WWW-Authenticate"))
 
+    @property
+    def location(self) -> t.Optional[Url]:
+        """Where the answer leads, None when it leads nowhere. Raises RegistryError for what is no sound address."""
+        told = self.headers.get("Location")
+        if not told:
+            return None
+        try:
+            return self.url.join(told)
+        except OciError as error:
+            raise RegistryError(
+                self._call.what,
+                where=self._call.where,
+                why=f"{redact_url(str(self.url))} sends us to an {error.what}: {error.why}",
+                fix="Correct the registry's settings.",
+            ) from error
+
     def close(self) -> None:
         """Give the connection back, or up."""
         self._raw.close()
@@ -111,14 +128,14 @@ class Response:
         try:
             return self._raw.read(size)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise broken_connection(self._call.what, self._call.where, self._method, self.url, error) from error
+            raise broken_connection(self._call.what, self._call.where, self._method, str(self.url), error) from error
 
     def read_some(self, size: int) -> bytes:
         """As soon as there are any, up to ``size`` bytes; empty at the end. Raises RegistryError as ``read`` does."""
         try:
             return self._raw.read1(size)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise broken_connection(self._call.what, self._call.where, self._method, self.url, error) from error
+            raise broken_connection(self._call.what, self._call.where, self._method, str(self.url), error) from error
 
     def read_all(self, limit: int) -> bytes:
         """The whole body, when that is no more than ``limit`` bytes."""
@@ -131,7 +148,7 @@ class Response:
             parts.append(part)
             left -= len(part)
         body = b"".join(parts)
-        request = f"{self._method} {redact_url(self.url)}"
+        request = f"{self._method} {redact_url(str(self.url))}"
         if len(body) > limit:
             raise RegistryError(
                 self._call.what, where=self._call.where, why=f"{request} answered with more than {limit} bytes"
@@ -146,7 +163,7 @@ class Response:
 class Transport:
     """Sends calls. Safe for many threads. ``parallel`` is how many connections are kept a host.
 
-    ``origins`` says for a registry, where it is known, the scheme and host of its API.
+    ``origins`` says for a registry, where it is known, the URL of its API; of it, scheme, host and port count.
     """
 
     def __init__(
@@ -160,15 +177,16 @@ class Transport:
         proxy: t.Optional[str] = None,
         guard: t.Optional[Guard] = None,
         contexts: t.Optional[TlsContexts] = None,
-        origins: t.Optional[t.Mapping[str, str]] = None,
+        origins: t.Optional[t.Mapping[str, Url]] = None,
     ) -> None:
         listed = list(settings)
         self._settings = {one.host: one for one in listed}
+        self._settings_at = {Url.parse(f"https://{one.host}").netloc: one for one in listed}
         self._credentials = credentials or Credentials(listed)
         self._pools = Pools(parallel, connect_timeout, read_timeout, proxy=proxy, guard=guard, contexts=contexts)
         self._lock = threading.Lock()
         self._authorizers: t.Dict[str, Authorizer] = {}
-        self._origins: t.Dict[str, str] = dict(origins or {})
+        self._origins: t.Dict[str, Url] = dict(origins or {})
         self._origin_locks: t.Dict[str, threading.Lock] = {}
         self.requests = 0
 
@@ -183,20 +201,18 @@ class Transport:
     def send(self, call: Call) -> Response:
         """The answer, when its status is an expected one, else RegistryError. One attempt, but for logging in."""
         origin = self._origin(call)
-        url = urljoin(origin, call.target)
-        if call.query:
-            url += ("&" if "?" in url else "?") + urlencode(call.query, safe=":/")
-        return self._send(call, origin, url, logins=2)
+        url = call.target if isinstance(call.target, Url) else origin.join(call.target)
+        return self._send(call, origin, url.with_query(call.query), logins=2)
 
-    def _send(self, call: Call, origin: str, url: str, logins: int) -> Response:
+    def _send(self, call: Call, origin: Url, url: Url, logins: int) -> Response:
         authorizer = self._authorizer(call.registry)
-        own = _same_origin(url, origin)
+        own = url.has_origin_of(origin)
         header = authorizer.header(call.repository, call.scopes) if own else None
         response = self._follow(call, origin, url, header)
         if response.status in call.expected:
             return response
         refused = self._refusal(call, response)
-        if response.status != 401 or not _same_origin(response.url, origin) or not logins:
+        if response.status != 401 or not response.url.has_origin_of(origin) or not logins:
             raise refused
         if not authorizer.challenged(call.repository, response.challenges, header):
             raise refused
@@ -208,34 +224,39 @@ class Transport:
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.datetime.now(datetime.timezone.utc))
         with response:
             body = response.read(_ERROR_BODY) if call.method != "HEAD" else b""
-        return refusal(call.what, call.where, call.method, response.url, response.status, body, wait)
+        return refusal(call.what, call.where, call.method, str(response.url), response.status, body, wait)
 
-    def _follow(self, call: Call, origin: str, url: str, authorization: t.Optional[str]) -> Response:
+    def _follow(self, call: Call, origin: Url, url: Url, authorization: t.Optional[str]) -> Response:
         """The answer behind redirects. What proves who we are is shown to the registry's own origin alone."""
         own = True
         for _hop in range(_REDIRECTS + 1):
-            own = own and _same_origin(url, origin)
+            own = own and url.has_origin_of(origin)
             headers = {"User-Agent": _AGENT, **call.headers}
             if own and authorization:
                 headers["Authorization"] = authorization
             settings = self.settings_of(call.registry) if own else self._foreign_settings(call, url)
             response = self._once(call, call.method, url, headers, settings, own or settings.host != call.registry)
-            location = response.headers.get("Location")
-            if call.method not in ("GET", "HEAD") or response.status not in _REDIRECT_STATUS or not location:
+            if call.method not in ("GET", "HEAD") or response.status not in _REDIRECT_STATUS:
+                return response
+            try:
+                goal = response.location
+            except RegistryError:
+                response.close()
+                raise
+            if goal is None:
                 return response
             response.close()
-            url = _goal(call, url, location)
+            url = goal
         raise RegistryError(call.what, where=call.where, why=f"more than {_REDIRECTS} redirects")
 
-    def _foreign_settings(self, call: Call, url: str) -> RegistrySettings:
+    def _foreign_settings(self, call: Call, url: Url) -> RegistrySettings:
         """Settings for a host that the registry sent us to: its own, else the registry's."""
-        parts = urlsplit(url)
-        settings = self._settings.get(parts.netloc) or self.settings_of(call.registry)
-        if parts.scheme != "https" and not (parts.scheme == "http" and settings.insecure):
+        settings = self._settings_at.get(url.netloc) or self.settings_of(call.registry)
+        if url.scheme != "https" and not settings.insecure:
             raise RegistryError(
                 call.what,
                 where=call.where,
-                why=f"the registry sends us to {redact_url(url)}, which is not https",
+                why=f"the registry sends us to {redact_url(str(url))}, which is not https",
                 fix="Correct the registry's settings, or set `insecure` for it.",
             )
         return settings
@@ -244,7 +265,7 @@ class Transport:
         self,
         call: Call,
         method: str,
-        url: str,
+        url: Url,
         headers: t.Mapping[str, str],
         settings: RegistrySettings,
         show_client_cert: bool,
@@ -255,7 +276,7 @@ class Transport:
         try:
             raw = self._pools.send(method, url, headers, body, settings, show_client_cert=show_client_cert)
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise broken_connection(call.what, call.where, method, url, error) from error
+            raise broken_connection(call.what, call.where, method, str(url), error) from error
         finally:
             if body is not None and not isinstance(body, bytes):
                 body.close()
@@ -288,21 +309,21 @@ class Transport:
             body=request.form.encode if request.form else None,
         )
         settings = self._foreign_settings(call, request.url)
-        own = settings.host != registry or urlsplit(request.url).netloc == registry
+        own = settings.host != registry or self._settings_at.get(request.url.netloc) is settings
         response = self._once(call, call.method, request.url, headers, settings, own)
         if response.status not in call.expected:
             raise self._refusal(call, response)
         with response:
             return response.read_all(_TOKEN_BODY)
 
-    def _origin(self, call: Call) -> str:
-        """Scheme and host of the registry's API; where `insecure` allows it, plain HTTP if there is no TLS."""
+    def _origin(self, call: Call) -> Url:
+        """Where the registry's API is; where `insecure` allows it, plain HTTP if there is no TLS."""
         settings = self.settings_of(call.registry)
         host = api_host(call.registry)
         if host in self._origins:
             return self._origins[host]
         if not settings.insecure:
-            return f"https://{host}"
+            return Url.parse(f"https://{host}")
         with self._lock:
             lock = self._origin_locks.setdefault(host, threading.Lock())
         with lock:
@@ -310,35 +331,12 @@ class Transport:
                 self._origins[host] = self._probe(call, host, settings)
             return self._origins[host]
 
-    def _probe(self, call: Call, host: str, settings: RegistrySettings) -> str:
+    def _probe(self, call: Call, host: str, settings: RegistrySettings) -> Url:
         probe = Call(call.registry, "GET", "/v2/", what=call.what, where=call.where)
+        secure, plain = (Url.parse(f"{scheme}://{host}/v2/") for scheme in ("https", "http"))
         try:
-            self._once(probe, "GET", f"https://{host}/v2/", {"User-Agent": _AGENT}, settings, True).close()
+            self._once(probe, "GET", secure, {"User-Agent": _AGENT}, settings, True).close()
         except RegistryError:
-            self._once(probe, "GET", f"http://{host}/v2/", {"User-Agent": _AGENT}, settings, True).close()
-            return f"http://{host}"
-        return f"https://{host}"
-
-
-def _goal(call: Call, url: str, location: str) -> str:
-    """Where a redirect leads."""
-    try:
-        goal = urljoin(url, location)
-        _origin_of(goal)
-    except ValueError as error:
-        raise RegistryError(
-            call.what,
-            where=call.where,
-            why=f"{redact_url(url)} sends us to {redact_url(location)}",
-            fix="Correct the registry's settings.",
-        ) from error
-    return goal
-
-
-def _same_origin(url: str, origin: str) -> bool:
-    return _origin_of(url) == _origin_of(origin)
-
-
-def _origin_of(url: str) -> t.Tuple[str, str, t.Optional[int]]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
+            self._once(probe, "GET", plain, {"User-Agent": _AGENT}, settings, True).close()
+            return plain
+        return secure

@@ -12,8 +12,10 @@ from __future__ import annotations
 import ipaddress
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.globs import matches_any
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 _Address = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
@@ -39,6 +41,19 @@ _NOT_PUBLIC_V4 = [
 ]
 _PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = [ipaddress.IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
+# RFC 6761, 6762 (with its appendix G) and 8375
+_LOCAL_DOMAINS = (
+    ".localhost",
+    ".localdomain",
+    ".local",
+    ".internal",
+    ".intranet",
+    ".private",
+    ".corp",
+    ".home",
+    ".home.arpa",
+    ".lan",
+)
 _TRANSLATED_V4 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -82,20 +97,32 @@ class AddressGuard:
             raise _forbidden(host, port, f"its address {address} is not a public one")
 
     def check_proxied(self, host: str, port: int) -> None:
-        """Raise ForbiddenAddress for a host that is an address itself; names are looked up by the proxy."""
+        """Raise ForbiddenAddress for an address that is not public, and for a name that is known to be a local one.
+
+        All other names are looked up by the proxy, which alone knows what it will connect to. What a proxy might take
+        for another host than we do is refused whatever the configuration says.
+        """
         bare = _bare(host)
-        local = bare == "localhost" or bare.endswith(".localhost")
         try:
-            ipaddress.ip_address(bare)
-        except ValueError:
-            public = not local
-        else:
-            public = is_public(bare)
-        if not public and not self._is_named(host, port):
-            raise _forbidden(host, port, "it is not a public address")
+            read = Url.parse(f"https://[{bare}]" if ":" in bare else f"https://{bare}")
+        except OciError as error:
+            raise _forbidden(host, port, error.why) from error
+        if ":" not in bare and read.host != bare:
+            raise _forbidden(host, port, "it is more than a host")
+        if not _may_be_public(read.host) and not self._is_named(host, port):
+            raise _forbidden(host, port, "it is not a public address, or a local name")
 
     def _is_named(self, host: str, port: int) -> bool:
         return (_bare(host), port) in self._named or host_matches(host, port, self._patterns)
+
+
+def _may_be_public(host: str) -> bool:
+    """Whether the host is a public address, or a name that the Internet can have."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host and not f".{host}".endswith(_LOCAL_DOMAINS)
+    return is_public(host)
 
 
 def _bare(host: str) -> str:

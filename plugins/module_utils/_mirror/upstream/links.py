@@ -10,10 +10,10 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import typing as t
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.addresses import ForbiddenAddress
@@ -26,6 +26,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import DOCUMENT_TYPES
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Call, Response, Transport
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 if HAS_URLLIB3:
     import urllib3
@@ -112,15 +113,20 @@ class Endpoint:
     limits: Limits
     breaker: Breaker
 
+    @functools.cached_property
+    def address(self) -> Url:
+        """The URL's parts."""
+        return Url.parse(self.url)
+
     @property
     def host(self) -> str:
         """The registry that the transport knows."""
-        return urlsplit(self.url).netloc
+        return self.address.netloc
 
     @property
     def prefix(self) -> str:
         """What goes before repositories there: a proxy project of Harbor, for instance."""
-        path = urlsplit(self.url).path.strip("/")
+        path = self.address.path.strip("/")
         if path == "v2" or path.startswith("v2/"):
             path = path[3:]
         return f"{path}/" if path else ""

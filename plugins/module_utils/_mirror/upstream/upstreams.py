@@ -15,8 +15,8 @@ import threading
 import typing as t
 from collections import OrderedDict
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
+from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import ANY, OFF, Config
@@ -42,8 +42,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.li
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.trees import order_of_peers
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, Login, RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_cache import PULLED
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import DEFAULT_PORTS, TlsContexts
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.pools import TlsContexts
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Transport
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
@@ -177,8 +178,11 @@ class Upstreams:
         return None
 
     def _may_be_asked(self, registry: str) -> bool:
-        ((host, port),) = _host_and_port(default_urls(registry))
-        names = {(host, port), (urlsplit(f"//{registry}").hostname or "", port)}
+        try:
+            ((host, port),) = _host_and_port(default_urls(registry))
+        except OciError:
+            return False
+        names = {(host, port), (Url.parse(f"https://{registry}").host, port)}
         if any(host_matches(*name, self._config.deny) for name in names):
             return False
         return not self._config.allow or any(host_matches(*name, self._config.allow) for name in names)
@@ -200,7 +204,7 @@ class Upstreams:
         guard = AddressGuard(_host_and_port([settings.url]))
         login = settings.access.login()
         transport = _transport(settings.url, settings.access, login, guard, self._contexts, proxy="", near=True)
-        name = urlsplit(settings.url).netloc
+        name = Url.parse(settings.url).netloc
         return Endpoint(name, kind, settings.url, transport, Limits(name), _breaker(settings.url, self._state))
 
 
@@ -214,31 +218,31 @@ def _transport(
     proxy: t.Optional[str],
     near: bool = False,
 ) -> Transport:
-    parts = urlsplit(url)
+    address = Url.parse(url)
     settings = RegistrySettings(
-        parts.netloc,
+        address.netloc,
         ca_path=access.ca,
         client_cert=access.client_certificate,
         client_key=access.client_key,
         insecure=access.insecure,
     )
-    if parts.scheme == "https":
+    if address.scheme == "https":
         contexts.of(settings, show_client_cert=True)
     return Transport(
         [settings],
-        credentials=Credentials.only({parts.netloc: login} if login is not None else {}),
+        credentials=Credentials.only({address.netloc: login} if login is not None else {}),
         parallel=_KEPT_CONNECTIONS,
         connect_timeout=_NEIGHBOUR_CONNECT_SECONDS if near else _CONNECT_SECONDS,
         read_timeout=_NEIGHBOUR_READ_SECONDS if near else _READ_SECONDS,
         proxy=proxy,
         guard=guard,
         contexts=contexts,
-        origins={parts.netloc: f"{parts.scheme}://{parts.netloc}"},
+        origins={address.netloc: address},
     )
 
 
 def _breaker(url: str, state: str) -> Breaker:
-    return Breaker(urlsplit(url).netloc, os.path.join(state, "away", _key(url)) if state else "")
+    return Breaker(Url.parse(url).netloc, os.path.join(state, "away", _key(url)) if state else "")
 
 
 def _key(name: str) -> str:
@@ -246,11 +250,7 @@ def _key(name: str) -> str:
 
 
 def _host_and_port(urls: t.Sequence[str]) -> t.List[t.Tuple[str, int]]:
-    found = []
-    for url in urls:
-        parts = urlsplit(url)
-        found.append((parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme, 0)))
-    return found
+    return [(address.host, address.port) for address in map(Url.parse, urls)]
 
 
 def _denied(what: str, asked: Asked) -> Refused:

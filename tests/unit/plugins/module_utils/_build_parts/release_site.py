@@ -18,7 +18,7 @@ PUBLIC = "https://releases.example.com/"
 
 
 class ReleaseSite:
-    """Files by path; ``requests`` holds (method, path, Range) of what was asked."""
+    """Files by path; ``requests`` holds (method, path, Range) of what was asked, ``logins`` what was shown for it."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -26,6 +26,8 @@ class ReleaseSite:
         self.break_after: dict[str, list[int]] = {}
         self.ignores_range = False
         self.requests: list[tuple[str, str, str]] = []
+        self.redirects: dict[str, str] = {}
+        self.logins: list[str] = []
         self.url = ""
 
     @property
@@ -77,6 +79,9 @@ def running_site() -> t.Iterator[ReleaseSite]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range", "")
             site.requests.append(("GET", self.path, asked))
+            site.logins.append(self.headers.get("Authorization", ""))
+            if self.path in site.redirects:
+                return self._answer(302, b"", location=site.redirects[self.path])
             planned = site.answers.get(self.path, [])
             data = site.files.get(self.path)
             status = planned.pop(0) if planned else 200 if data is not None else 404
@@ -87,8 +92,10 @@ def running_site() -> t.Iterator[ReleaseSite]:
                 return self._answer(416, b"")
             return self._answer(206 if start else 200, data[start:], start, len(data))
 
-        def _answer(self, status: int, body: bytes, start: int = 0, size: int = 0) -> None:
+        def _answer(self, status: int, body: bytes, start: int = 0, size: int = 0, location: str = "") -> None:
             self.send_response(status)
+            if location:
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(body)))
             if status == 206:
                 self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")

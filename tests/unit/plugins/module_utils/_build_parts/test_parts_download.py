@@ -10,6 +10,7 @@ import hashlib
 import os
 import pathlib
 import threading
+import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._build import parts_download
@@ -18,10 +19,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_downlo
 from ansible_collections.sealer.cluster.plugins.module_utils._build.parts_making import key_of
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import BuildError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress import NullProgress
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build_parts.release_site import (
     PUBLIC,
     ReleaseSite,
     archive,
+    running_site,
 )
 
 DATA = bytes(range(256)) * 4096
@@ -252,3 +255,64 @@ def test_addresses_of_mirrors_are_told_without_secrets(tmp_path: pathlib.Path) -
     with pytest.raises(BuildError) as caught:
         downloader.make(TOOL, "tool")
     assert "secret" not in str(caught.value)
+
+
+@pytest.fixture
+def other_site() -> t.Iterator[ReleaseSite]:
+    with running_site() as made:
+        yield made
+
+
+@pytest.fixture
+def netrc(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login for the host localhost alone."""
+    (tmp_path / "netrc").write_text("machine localhost login jane password s3cret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+@pytest.mark.usefixtures("netrc")
+def test_a_login_is_shown_to_its_site_alone(site: ReleaseSite, other_site: ReleaseSite, tmp_path: pathlib.Path) -> None:
+    own = site.url.replace("127.0.0.1", "localhost")
+    digest = other_site.publish("/elsewhere", DATA)
+    site.redirects = {"/v1.0/tool": "/moved", "/moved": f"{other_site.url}elsewhere"}
+    downloader = Downloader(str(tmp_path / "cache"), [(PUBLIC, own)], progress=NullProgress())
+    assert pathlib.Path(downloader.fetch(TOOL.url, digest)).read_bytes() == DATA
+    assert [login[:6] for login in site.logins] == ["Basic ", "Basic "]
+    assert other_site.logins == [""]
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize(
+    "goal",
+    ["{other}\\@{own}/x", "http://{other}\\@{own}/x", "//{other}\\@{own}/x", "http://u:p@{other}/x", "ftp://{other}/x"],
+)
+def test_a_redirect_that_may_be_read_in_two_ways_is_not_followed(
+    site: ReleaseSite, other_site: ReleaseSite, tmp_path: pathlib.Path, goal: str
+) -> None:
+    own = site.url.replace("127.0.0.1", "localhost")
+    hosts = {"own": own.split("/")[2], "other": other_site.url.split("/")[2]}
+    site.redirects = {"/v1.0/tool": goal.format(**hosts)}
+    downloader = Downloader(
+        str(tmp_path / "cache"), [(PUBLIC, own)], progress=NullProgress(), sleep=lambda _seconds: None
+    )
+    with pytest.raises(BuildError, match="will not go where the site sends us: invalid URL"):
+        downloader.fetch(TOOL.url, "0" * 64)
+    assert other_site.requests == []
+
+
+def test_redirects_come_to_an_end(site: ReleaseSite, downloader: Downloader) -> None:
+    site.redirects = {"/v1.0/tool": "tool"}
+    with pytest.raises(BuildError, match="more than 5 redirects"):
+        downloader.fetch(TOOL.url, "0" * 64)
+
+
+def test_no_redirect_from_https_to_http() -> None:
+    with pytest.raises(BuildError, match=r"http://b\.example/x is not https"):
+        parts_download._redirected(Url.parse("https://a.example/x"), "http://b.example/x")
+
+
+def test_a_login_in_a_mirrors_address_is_not_told(tmp_path: pathlib.Path) -> None:
+    mirrors = [(PUBLIC, "http://jane:s3cret@127.0.0.1:1/")]
+    told = Downloader(str(tmp_path / "cache"), mirrors, progress=NullProgress()).reachable([TOOL.url])
+    assert told is not None
+    assert told.startswith("127.0.0.1:1: ")

@@ -183,12 +183,21 @@ def test_a_login_follows_within_the_registry(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "goal", ["http://127.0.0.1:1/x", "file:///etc/passwd", "https://u:p@127.0.0.1:1/", "https://[/"]
+    "goal",
+    [
+        "http://127.0.0.1:1/x",
+        "file:///etc/passwd",
+        "https://u:p@127.0.0.1:1/",
+        "https://[/",
+        "https://127.0.0.1:1\\@localhost/",
+        "//127.0.0.1:1\\@localhost/",
+        "https://0x7f.1:1/",
+    ],
 )
 def test_where_no_host_goes(site: Site, goal: str) -> None:
     registry = site.registry()
     registry.fail("GET", "/blobs/", redirect=goal)
-    with pytest.raises(SealerError, match="is not https|is not the URL of a registry"):
+    with pytest.raises(SealerError, match="is not https|invalid URL"):
         fetch(registry, source(site.host(registry)))
 
 

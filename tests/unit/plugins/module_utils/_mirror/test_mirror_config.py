@@ -143,7 +143,10 @@ def test_a_key_that_stands_twice(tmp_path: pathlib.Path) -> None:
         ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["https://quay.io?x=1"]}]}, "urls' has to be"),
         ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["https://quay.io/../x"]}]}, "urls' has to be"),
         ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["https://quay.io:x"]}]}, "urls' has to be"),
+        ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["https://evil.example\\@quay.io"]}]}, "urls' has to be"),
+        ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["https://0x7f.1"]}]}, "urls' has to be"),
         ({**GOOD, "upstreams": [{**UPSTREAM, "urls": ["http://quay.io"]}]}, "without TLS"),
+        ({**GOOD, "upstreams": [{**UPSTREAM, "proxy": "http://u:p@y\\x:3128"}]}, "proxy' has to be"),
         ({**GOOD, "upstreams": [{**UPSTREAM, "username": "u"}]}, "needs a 'password_file' or"),
         ({**GOOD, "upstreams": [{**UPSTREAM, "password_file": "/f"}]}, "needs a 'username'"),
         (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import typing as t
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import Credentials, RegistrySettings
@@ -19,6 +19,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.bearer import 
     push_scope,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ class Server:
         return json.dumps({"token": f"t{len(self.asked)}", "expires_in": self.life}).encode()
 
     def scopes(self, number: int) -> t.List[str]:
-        return [value for name, value in parse_qsl(urlsplit(self.asked[number].url).query) if name == "scope"]
+        return [value for name, value in parse_qsl(self.asked[number].url.query) if name == "scope"]
 
     def authorizer(self, *settings: RegistrySettings, plain_realm: bool = False) -> Authorizer:
         return Authorizer(
@@ -97,7 +98,9 @@ def test_a_token_is_kept_until_its_life_ends() -> None:
         server.now += passed
         headers.append(authorizer.header("a", [pull_scope("a")]))
     assert headers == ["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2"]
-    assert server.asked[0] == TokenRequest("https://auth.example/token?x=1&service=r&scope=repository:a:pull")
+    assert server.asked[0] == TokenRequest(
+        Url.parse("https://auth.example/token?x=1&service=r&scope=repository:a:pull")
+    )
 
 
 def test_scopes_add_up_in_one_token() -> None:
