@@ -14,6 +14,7 @@ are at. So there is one way for a new configuration, a new certificate and a new
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -27,6 +28,7 @@ CHECK = "--check"
 CHECK_SECONDS = 20
 FORMER = "SEALER_MIRROR_FORMER_WORKERS"
 _FIRST_DESCRIPTOR = 3
+_LAST_SECONDS = 5
 
 try:
     from gunicorn import systemd
@@ -41,19 +43,28 @@ else:
         log: t.Any
 
         def __init__(self, app: t.Any) -> None:
-            self._former = [int(pid) for pid in os.environ.pop(FORMER, "").split()]
-            self._turns = 0
+            self._former: t.Dict[int, float] = {int(pid): math.inf for pid in os.environ.pop(FORMER, "").split()}
             super().__init__(app)
 
         def manage_workers(self) -> None:
-            """Keep as many workers as there should be; those of before the reload end once new ones are there."""
+            """Keep as many workers as there should be; those of before the reload end once the new ones serve."""
             super().manage_workers()
-            self._turns += 1
-            if self._former and self._turns > 1:
-                for pid in self._former:
-                    if _is_child(pid):
-                        os.kill(pid, signal.SIGTERM)
-                self._former = []
+            if self._former:
+                self._end_former(time.monotonic())
+
+        def _end_former(self, now: float) -> None:
+            """Tell the workers of before to end, and kill those that do not: nobody else watches them."""
+            workers = list(self.WORKERS.values())
+            if len(workers) < self.num_workers or not all(worker.serves for worker in workers):
+                return
+            self._former = {pid: until for pid, until in self._former.items() if _is_child(pid)}
+            for pid, until in self._former.items():
+                if until == math.inf:
+                    os.kill(pid, signal.SIGTERM)
+                    self._former[pid] = now + self.cfg.graceful_timeout + _LAST_SECONDS
+                elif now > until:
+                    self.log.critical("worker %s of before the reload does not end: it is killed", pid)
+                    os.kill(pid, signal.SIGKILL)
 
         def spawn_worker(self) -> t.Any:
             """Make a worker. Signals wait until it takes them, as this process' handlers would lose them."""

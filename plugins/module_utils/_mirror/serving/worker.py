@@ -37,6 +37,17 @@ else:
 
         _loop: t.Optional[Loop] = None
 
+        def __init__(self, *arguments: t.Any) -> None:
+            """In the main process, before it is forked: from now on it has to tell that it lives, or is killed."""
+            super().__init__(*arguments)
+            self.notify()
+            self._born = self.tmp.last_update()
+
+        @property
+        def serves(self) -> bool:
+            """Whether it has told since that it lives, which it does when it begins to serve; for the main process."""
+            return bool(self.tmp.last_update() != self._born)
+
         def init_signals(self) -> None:
             """Take signals, also those that came before, see main_process.Main.spawn_worker."""
             super().init_signals()
@@ -50,6 +61,7 @@ else:
             self.app.share.enter(self.age)
             loop = self._loop = Loop(self.sockets, service, self.cfg.threads, most_connections(), self.app.share)
             loop.start()
+            self.notify()
             while self.alive and self.ppid == os.getppid():
                 if loop.watch():
                     self.notify()
