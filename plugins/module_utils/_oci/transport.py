@@ -9,8 +9,10 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import threading
+import time
 import typing as t
 from dataclasses import dataclass, field
 
@@ -38,6 +40,7 @@ __all__ = ["Call", "Parts", "RegistryError", "RegistrySettings", "Response", "Tr
 _AGENT = "sealer.cluster"
 _ERROR_BODY = 64 * 1024
 _TOKEN_BODY = 1024 * 1024
+_BODY_SECONDS = 120.0
 _REDIRECTS = 5
 _REDIRECT_STATUS = frozenset({301, 302, 303, 307, 308})
 _DOCKER_HUB_API = "registry-1.docker.io"
@@ -138,26 +141,32 @@ class Response:
             raise broken_connection(self._call.what, self._call.where, self._method, str(self.url), error) from error
 
     def read_all(self, limit: int) -> bytes:
-        """The whole body, when that is no more than ``limit`` bytes."""
+        """The whole body, when that is no more than ``limit`` bytes. Raises RegistryError as ``read_up_to`` does."""
+        body = self.read_up_to(limit + 1)
+        if len(body) > limit:
+            raise self._failed(f"answered with more than {limit} bytes")
+        if len(body) < (number(self.headers.get("Content-Length")) or 0):
+            raise self._failed("the connection broke", temporary=True)
+        return body
+
+    def read_up_to(self, limit: int) -> bytes:
+        """The body as far as ``limit``. Raises RegistryError when the connection breaks, or drips without end."""
         parts: t.List[bytes] = []
-        left = limit + 1
+        left = limit
+        until = time.monotonic() + _BODY_SECONDS
         while left > 0:
-            part = self.read(left)
+            part = self.read_some(left)
             if not part:
                 break
+            if time.monotonic() > until:
+                raise self._failed(f"no end of the answer in {_BODY_SECONDS:g} seconds", temporary=True)
             parts.append(part)
             left -= len(part)
-        body = b"".join(parts)
+        return b"".join(parts)
+
+    def _failed(self, why: str, temporary: bool = False) -> RegistryError:
         request = f"{self._method} {redact_url(str(self.url))}"
-        if len(body) > limit:
-            raise RegistryError(
-                self._call.what, where=self._call.where, why=f"{request} answered with more than {limit} bytes"
-            )
-        if len(body) < (number(self.headers.get("Content-Length")) or 0):
-            raise RegistryError(
-                self._call.what, where=self._call.where, why=f"{request}: the connection broke", temporary=True
-            )
-        return body
+        return RegistryError(self._call.what, where=self._call.where, why=f"{request}: {why}", temporary=temporary)
 
 
 class Transport:
@@ -221,9 +230,10 @@ class Transport:
         return self._send(call, origin, url, logins - 1)
 
     def _refusal(self, call: Call, response: Response) -> RegistryError:
+        body = b""
         wait = retry_after_seconds(response.headers.get("Retry-After"), datetime.datetime.now(datetime.timezone.utc))
-        with response:
-            body = response.read(_ERROR_BODY) if call.method != "HEAD" else b""
+        with response, contextlib.suppress(RegistryError):
+            body = response.read_up_to(_ERROR_BODY) if call.method != "HEAD" else b""
         return refusal(call.what, call.where, call.method, str(response.url), response.status, body, wait)
 
     def _follow(self, call: Call, origin: Url, url: Url, authorization: t.Optional[str]) -> Response:

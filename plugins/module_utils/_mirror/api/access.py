@@ -24,6 +24,7 @@ from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import ANYWHERE, LOGIN, Blocking
 
 CHALLENGE = ("WWW-Authenticate", 'Basic realm="sealer", charset="UTF-8"')
 
@@ -31,8 +32,6 @@ _LOG_COST, _BLOCK, _PARALLEL = 14, 8, 1
 _KEY_BYTES = 32
 _SALT_BYTES = 16
 _MOST_MEMORY = 256 * 1024 * 1024
-_MOST_AT_ONCE = 2
-_PATIENCE_SECONDS = 10.0
 _REMEMBERED = 1024
 _LARGEST = 4 * 1024 * 1024
 
@@ -127,7 +126,6 @@ class Access:
         self._secret = os.urandom(32)
         self._known: OrderedDict[bytes, str] = OrderedDict()
         self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     @property
     def can_push(self) -> bool:
@@ -139,36 +137,39 @@ class Access:
         """Whether pulls need no name."""
         return self._users is None or self._anonymous_pull
 
-    def pull(self, header: t.Optional[str]) -> t.Optional[User]:
-        """Who pulls, None for nobody known; Refused (401) unless they may."""
+    def pull(self, header: t.Optional[str], blocking: Blocking = ANYWHERE, client: str = "") -> t.Optional[User]:
+        """Who pulls, None for nobody known; Refused (401) unless they may.
+
+        To hash a password takes a while: whether this thread may is asked of ``blocking``, for the client's address.
+        """
         if self._users is None:
             return None
-        user = self._user(header) if header is not None else None
+        user = self._user(header, blocking, client) if header is not None else None
         if user is None and not self._anonymous_pull:
             raise _unauthorized("authentication required")
         return user
 
-    def push(self, header: t.Optional[str]) -> User:
+    def push(self, header: t.Optional[str], blocking: Blocking = ANYWHERE, client: str = "") -> User:
         """Who pushes or deletes; Refused (401 or 403) unless they may."""
-        user = None if header is None or self._users is None else self._user(header)
+        user = None if header is None or self._users is None else self._user(header, blocking, client)
         if user is None:
             raise _unauthorized("authentication required")
         if not user.push:
             raise Refused(HTTPStatus.FORBIDDEN, "DENIED", f"user {user.name} may pull only")
         return user
 
-    def _user(self, header: str) -> t.Optional[User]:
+    def _user(self, header: str, blocking: Blocking, client: str) -> t.Optional[User]:
         """Whom the header proves; None for empty credentials, as some clients send for nobody."""
         users = self._users.read() if self._users is not None else {}
         name, password = _credentials(header)
         if not name and not password:
             return None
         user = users.get(name)
-        if user is None or not self._is_right(user, password):
+        if user is None or not self._is_right(user, password, blocking, client):
             raise _unauthorized("user and password do not fit")
         return user
 
-    def _is_right(self, user: User, password: bytes) -> bool:
+    def _is_right(self, user: User, password: bytes, blocking: Blocking, client: str) -> bool:
         """Whether it is the user's password. Only what was found right is remembered, under a keyed hash."""
         told = b"\0".join((user.name.encode("utf-8"), str(user.hash).encode("ascii"), password))
         mark = hmac.new(self._secret, told, hashlib.sha256).digest()
@@ -176,14 +177,8 @@ class Access:
             if mark in self._known:
                 self._known.move_to_end(mark)
                 return True
-        if not self._slots.acquire(timeout=_PATIENCE_SECONDS):
-            raise Refused(
-                HTTPStatus.TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "too many logins", headers=[("Retry-After", "10")]
-            )
-        try:
-            right = user.hash.fits(password)
-        finally:
-            self._slots.release()
+        blocking.enter(LOGIN, client)
+        right = user.hash.fits(password)
         if right:
             with self._lock:
                 self._known[mark] = user.name

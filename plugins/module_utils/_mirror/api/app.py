@@ -29,6 +29,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers
     matches,
     refusal,
 )
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import (
+    ANYWHERE,
+    BLOCKING_KEY,
+    WRITE,
+    Blocking,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.listing import Discovery
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.push import Push
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.route import (
@@ -127,7 +133,7 @@ class Application:
             return self._write(target, method, environ)
         if target is None:
             raise Refused(HTTPStatus.NOT_FOUND, "UNSUPPORTED", "there is nothing at this path")
-        user = self._access.pull(environ.get("HTTP_AUTHORIZATION"))
+        user = self._access.pull(environ.get("HTTP_AUTHORIZATION"), *_asker(environ))
         # A client that pushes asks whether a blob is here already; no upstream has to know.
         pushing = method == "HEAD" and target.kind == BLOBS and user is not None and user.push and not target.named
         reply = self._read(target, environ, pushing)
@@ -162,14 +168,16 @@ class Application:
         allowed = push.methods(target)
         if method not in allowed:
             raise _not_allowed(method, allowed if target.kind == UPLOADS else (*_READING, *allowed))
-        self._access.push(environ.get("HTTP_AUTHORIZATION"))
+        blocking, client = _asker(environ)
+        self._access.push(environ.get("HTTP_AUTHORIZATION"), blocking, client)
+        blocking.enter(WRITE, client)
         if target.own:
             environ[REFERENCE_KEY] = str(target.reference) if target.kind == MANIFESTS else target.reference.name
         return push.answer(target, method, environ)
 
     def _version(self, environ: Environ) -> Reply:
         header = environ.get("HTTP_AUTHORIZATION")
-        self._access.pull(header)
+        self._access.pull(header, *_asker(environ))
         # Some clients log in for pushes only where they are told here that they can.
         told = [CHALLENGE] if header is None and self._access.can_push else []
         return json_reply(HTTPStatus.OK, {}, told)
@@ -196,13 +204,13 @@ class Application:
 
     def _asked(self, target: Target, environ: Environ, here: bool = False) -> t.Iterator[Asked]:
         """What to ask the sources for, in this order. A repository of our own hides one of Docker Hub's elsewhere."""
-        via, cached_only = _via(environ), here or _only_if_cached(environ)
-        yield Asked(target.reference, target.own, via, cached_only)
+        via, cached_only, (blocking, _client) = _via(environ), here or _only_if_cached(environ), _asker(environ)
+        yield Asked(target.reference, target.own, via, cached_only, blocking)
         elsewhere = target.elsewhere
         if elsewhere is not None:
             discovery = self._parts.discovery
             hidden = discovery is not None and discovery.is_known(target.reference)
-            yield Asked(elsewhere, False, via, cached_only or hidden)
+            yield Asked(elsewhere, False, via, cached_only or hidden, blocking)
 
     def _manifest(self, target: Target, environ: Environ) -> Reply:
         answer = self._first(target, environ, lambda source, asked: source.manifest(asked))
@@ -265,6 +273,11 @@ class Application:
         if method == "GET":
             origin = metrics.STORE if here else metrics.UPSTREAM
             self._counts.served(asked.reference.registry, kind, origin, size)
+
+
+def _asker(environ: Environ) -> t.Tuple[Blocking, str]:
+    """Whether the request may wait, and which client's it is."""
+    return environ.get(BLOCKING_KEY, ANYWHERE), environ.get("REMOTE_ADDR", "")
 
 
 def _again(holds: t.Callable[[], bool], count: t.Callable[[], None]) -> bool:

@@ -9,9 +9,12 @@ Private to the collection: may change at any time.
 
 from __future__ import annotations
 
+import time
 import typing as t
 from dataclasses import replace
+from http import HTTPStatus
 
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Source
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Document, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
@@ -19,6 +22,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.model import I
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 
 Entry = t.Dict[str, t.Any]
+
+LONGEST_SECONDS = 60.0
 
 _LONGEST = 64
 
@@ -43,12 +48,16 @@ class Referrers:
         return list(found.values())
 
     def _listed(self, asked: Asked, subject: Digest) -> t.Iterator[Document]:
-        """Those under the fallback tag that are what they are said to be."""
+        """Those under the fallback tag that are what they are said to be. Raises Refused where that takes for ever."""
         tag = f"{subject.algorithm}-{subject.hex[:_LONGEST]}"
         listed = self._manifest(asked, Reference(asked.reference.registry, asked.reference.repository, tag))
         if not isinstance(listed, Index):
             return
+        until = time.monotonic() + LONGEST_SECONDS
         for child in listed.manifests:
+            if time.monotonic() > until:
+                what = "to look at all that is listed takes too long"
+                raise Refused(HTTPStatus.GATEWAY_TIMEOUT, "UNAVAILABLE", what, detail=str(subject))
             reference = Reference(asked.reference.registry, asked.reference.repository, None, child.digest)
             document = self._manifest(asked, reference)
             if document is not None and document.subject is not None and document.subject.digest == subject:

@@ -12,9 +12,10 @@ from __future__ import annotations
 import functools
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import ANYWHERE, Blocking
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Document, Names, Store
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_own import BLOBS
@@ -30,14 +31,14 @@ class Asked:
     The reference names the registry that the client meant. In the mirror's own namespace (``own``) that is the mirror's
     own name, whichever of its names the client used: no upstream has such content, only peers and parents may. Where
     the client named no registry at all, the application asks every source for the own reference first, then again
-    for the one of docker.io (``own`` is false then).
+    for the one of docker.io (``own`` is false then). ``blocking`` tells a source whether it may wait for an upstream.
     """
 
     reference: Reference
     own: bool = False
     via: t.Tuple[str, ...] = ()
     cached_only: bool = False
-    if_none_match: str = ""
+    blocking: Blocking = field(default=ANYWHERE, compare=False, repr=False)
 
     @property
     def repository(self) -> t.Optional[str]:
@@ -132,10 +133,10 @@ class Source(t.Protocol):
     """One place to look for content. The application asks its sources in order and takes the first that has it."""
 
     def manifest(self, asked: Asked) -> t.Optional[Found]:
-        """The document of this tag or digest, None when it is not here."""
+        """The document of this tag or digest, None when it is not here. Raises WouldBlock."""
 
     def blob(self, asked: Asked) -> t.Optional[Content]:
-        """The blob of this digest, None when it is not here."""
+        """The blob of this digest, None when it is not here. Raises WouldBlock."""
 
     def status(self) -> t.Dict[str, t.Any]:
         """What there is to say about it; raises SealerError or OSError when it cannot serve."""

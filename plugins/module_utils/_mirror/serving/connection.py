@@ -23,12 +23,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import ANYWHERE, Blocking, WouldBlock
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import (
     Address,
     Application,
     BadRequest,
     Exchange,
-    Headers,
     Heads,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.feeds import Outgoing, feed_of
@@ -118,28 +118,22 @@ class Connection:
             self.want = Want.GONE
         return self.want
 
-    def work(self) -> Want:
-        """Have the application answer (which may wait), and send what there is."""
+    def work(self, blocking: Blocking = ANYWHERE) -> Want:
+        """Have the application answer, and send what there is. Raises WouldBlock where it cannot without waiting."""
         exchange = self.exchange
         if exchange is None:
             raise RuntimeError("there is no request")
         try:
             if not self._repeat(exchange):
-                self._body = exchange.answer(self._service.application)
+                self._body = exchange.answer(self._service.application, blocking)
                 self._prepare(exchange)
+        except WouldBlock:
+            raise
         except Exception:
             self._service.log.exception("cannot answer %s %s", exchange.method, exchange.path)
             self._close_body()
-            self._answer_text(exchange, "500 Internal Server Error", "the mirror has failed", [])
+            self._answer_text(exchange, "500 Internal Server Error", "the mirror has failed")
         self.stage = Stage.SENDING
-        return self.advance()
-
-    def refuse_upload(self) -> Want:
-        """Send the client away for a while: too many others send something."""
-        exchange = self.exchange
-        if exchange is None:
-            raise RuntimeError("there is no request")
-        self._answer_text(exchange, "503 Service Unavailable", "too many uploads at once", [("Retry-After", "2")])
         return self.advance()
 
     def expire(self) -> bool:
@@ -259,9 +253,9 @@ class Connection:
             self._out = Outgoing(head, feed_of(body), exchange.length)
         self._out.sent = -len(head)
 
-    def _answer_text(self, exchange: Exchange, status: str, text: str, headers: Headers) -> None:
+    def _answer_text(self, exchange: Exchange, status: str, text: str) -> None:
         exchange.closing, exchange.length = True, None
-        exchange.start_response(status, [("Content-Type", "text/plain"), *headers])
+        exchange.start_response(status, [("Content-Type", "text/plain")])
         self._body = (f"{text}\n".encode("ascii"),)
         self._prepare(exchange)
         self.stage = Stage.SENDING

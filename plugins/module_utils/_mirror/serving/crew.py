@@ -44,7 +44,6 @@ class Crew:
         self._changed = threading.Condition(threading.Lock())
         self._jobs: t.Deque[Job] = deque()
         self._lead: t.Optional[Lead] = None
-        self._leader = 0
         self._idle = 0
         self._threads = 0
         self._ended = False
@@ -71,12 +70,6 @@ class Crew:
             self._jobs.append(job)
             self._call_one()
 
-    def step_aside(self) -> None:
-        """Called by a thread that is about to wait: somebody else leads from now on."""
-        with self._changed:
-            if self._leader == threading.get_ident():
-                self._vacate()
-
     def watch(self) -> bool:
         """Replace a leader who is at one event for too long; to be called every few milliseconds.
 
@@ -94,7 +87,7 @@ class Crew:
 
     def _vacate(self) -> None:
         if self.spare:
-            self._lead, self._leader = None, 0
+            self._lead = None
             self._call_one()
 
     def _call_one(self) -> None:
@@ -118,7 +111,7 @@ class Crew:
         with self._changed:
             while not self._ended:
                 if self._lead is None:
-                    self._lead, self._leader = Lead(), threading.get_ident()
+                    self._lead = Lead()
                     return self._lead
                 if self._jobs:
                     return self._jobs.popleft()

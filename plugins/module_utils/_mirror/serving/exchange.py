@@ -23,6 +23,11 @@ from urllib.parse import unquote_to_bytes
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.app import AGAIN_KEY, REFERENCE_KEY
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import (
+    ANYWHERE,
+    BLOCKING_KEY,
+    Blocking,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.intake import Input, Source
 
 GUNICORN_IMPORT_ERROR: t.Optional[str] = None
@@ -166,11 +171,12 @@ class Exchange:
         """Whether some of the request's body is still to come."""
         return not self.input.ended
 
-    def answer(self, application: Application) -> t.Iterable[bytes]:
-        """The body of what the application answers."""
+    def answer(self, application: Application, blocking: Blocking = ANYWHERE) -> t.Iterable[bytes]:
+        """The body of what the application answers. Raises WouldBlock."""
         environ = self._environ = self._head.environ.copy()
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = self.peer[0], str(self.peer[1])
         environ["wsgi.input"] = self.input
+        environ[BLOCKING_KEY] = blocking
         return application(environ, self.start_response)
 
     def repeat(self) -> t.Optional[t.Tuple[bytes, bytes]]:

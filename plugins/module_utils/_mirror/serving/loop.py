@@ -21,6 +21,13 @@ import time
 import typing as t
 from collections import deque
 
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import WouldBlock
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.bulkheads import (
+    QUEUE_SECONDS,
+    Bulkheads,
+    Place,
+    Ticket,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import (
     Connection,
     Service,
@@ -77,7 +84,8 @@ class Loop:
         self._most = most
         self._share = share or Share()
         self._crew = Crew(self._step, threads, self._log)
-        self._uploads = threading.BoundedSemaphore(max(1, threads // 2))
+        self._bulkheads = Bulkheads(threads, self._log)
+        self._serving = Place(self._bulkheads)
         self._poll = select.epoll()
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._accepting = self._draining = False
@@ -137,6 +145,7 @@ class Loop:
                 self._close_idle()
             time.sleep(TICK)
         self._crew.end()
+        self._bulkheads.end()
 
     def _step(self, lead: Lead) -> None:
         try:
@@ -174,30 +183,37 @@ class Loop:
         patience = CONTENT_TICK if self._parked else NAP
         return patience if self._accepting or self._draining else min(patience, self._listen_at - now)
 
-    def _call(self, connection: Connection, move: t.Callable[[], Want]) -> None:
-        """Have a connection move on; whatever goes wrong ends it, and nothing else."""
+    def _call(self, connection: Connection, move: t.Callable[[], Want], in_crew: bool = True) -> None:
+        """Have a connection move on; whatever goes wrong ends it, and nothing else.
+
+        A thread of a bulkhead is there for one request; those that come behind it on the connection are the crew's.
+        """
+        work = functools.partial(connection.work, self._serving)
         try:
             want = move()
             while want is Want.WORK:
-                if not self._crew.spare:
-                    self._crew.submit(functools.partial(self._call, connection, connection.work))
+                if not (in_crew and self._crew.spare):
+                    self._crew.submit(functools.partial(self._call, connection, work))
                     return
-                want = self._work(connection)
+                want = work()
+        except WouldBlock as blocked:
+            self._hand_over(connection, blocked)
+            return
         except Exception:
             self._log.exception("a connection failed")
             want = Want.GONE
         self._put_back(connection, want)
 
-    def _work(self, connection: Connection) -> Want:
-        if connection.exchange is None or not connection.exchange.takes_input:
-            return connection.work()
-        if not self._uploads.acquire(blocking=False):
-            return connection.refuse_upload()
-        try:
-            self._crew.step_aside()
-            return connection.work()
-        finally:
-            self._uploads.release()
+    def _hand_over(self, connection: Connection, blocked: WouldBlock) -> None:
+        """Have the request made again where it may wait; where its turn does not come, here and without waiting."""
+        within = functools.partial(connection.work, Place(self._bulkheads, blocked.kind))
+        late = functools.partial(connection.work, Place(self._bulkheads, late=True))
+        ticket = Ticket(
+            functools.partial(self._call, connection, within, in_crew=False),
+            functools.partial(self._crew.submit, functools.partial(self._call, connection, late)),
+            time.monotonic() + QUEUE_SECONDS,
+        )
+        self._bulkheads.of(blocked.kind).submit(blocked.key, ticket, blocked.urgent)
 
     def _put_back(self, connection: Connection, want: Want) -> None:
         if want is Want.GONE:
@@ -227,6 +243,8 @@ class Loop:
         for descriptor, connection in list(self._armed.items()):
             if connection.deadline <= now and _claim(self._armed, descriptor):
                 self._put_back(connection, Want.GONE if connection.expire() else connection.want)
+        for ticket in self._bulkheads.expired(now):
+            ticket.give_up()
         if not self._draining:
             self._share.tell(len(self._connections))
 

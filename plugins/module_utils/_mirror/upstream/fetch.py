@@ -20,6 +20,7 @@ from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import UPSTREAM
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import Counts
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.upstream.failures import decisive, refused
@@ -101,9 +102,13 @@ class Fetches:
         if not links:
             return None
         places = [Place(reference, link) for link in links]
+        if not self._is_sized(digest):
+            asked.blocking.enter(UPSTREAM, reference.registry)
         for _try in range(_TRIES):
             fetch = self._join(digest, reference, places)
             try:
+                if not fetch.is_sized:
+                    asked.blocking.enter(UPSTREAM, reference.registry)
                 fetch.await_size()
                 if fetch.growing.size is not None and fetch.growing.error is None:
                     return GrowingContent(fetch.growing, fetch.growing.size, self._leaving(fetch))
@@ -143,6 +148,12 @@ class Fetches:
         """Tell the same to those who ask in the next seconds."""
         for reference, outcome in outcomes.items():
             self._failed.put(str(reference), outcome, FAILED_SECONDS)
+
+    def _is_sized(self, digest: Digest) -> bool:
+        """Whether it is on its way here, and known how large it is: then nobody has to wait for an answer."""
+        with self._lock:
+            fetch = self._fetches.get(digest)
+            return fetch is not None and fetch.is_sized
 
     def _join(self, digest: Digest, reference: Reference, places: t.Sequence[Place]) -> _Fetch:
         with self._lock:
@@ -226,12 +237,17 @@ class _Fetch:
             result[reference] = decisive(own) if own else error
         return result
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether it is known how large it is, or that there will be nothing."""
+        return self.growing.size is not None or self.growing.settled
+
     def await_size(self) -> None:
         """Wait until it is known how large it is, or that there will be nothing."""
         growing = self.growing
-        if growing.wait(lambda: growing.size is not None or growing.settled or growing.unsized, ANSWER_SECONDS):
-            growing.wait(lambda: growing.size is not None or growing.settled, WHOLE_SECONDS)
-        if growing.size is None and not growing.settled:
+        if growing.wait(lambda: self.is_sized or growing.unsized, ANSWER_SECONDS):
+            growing.wait(lambda: self.is_sized, WHOLE_SECONDS)
+        if not self.is_sized:
             raise Refused(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 "UNAVAILABLE",

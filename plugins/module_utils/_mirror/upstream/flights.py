@@ -65,10 +65,11 @@ class Flights(t.Generic[_Result]):
         self._lock = threading.Lock()
         self._flights: t.Dict[str, Flight[_Result]] = {}
 
-    @property
-    def crowded(self) -> bool:
-        """Whether so much is under way that more had better wait."""
-        return len(self._flights) >= MOST_FLIGHTS
+    def crowded_by(self, prefix: str) -> bool:
+        """Whether so much is under way, or half of that by keys that begin so, that more had better wait."""
+        with self._lock:
+            alike = sum(key.startswith(prefix) for key in self._flights)
+            return len(self._flights) >= MOST_FLIGHTS or alike >= MOST_FLIGHTS // 2
 
     def join(self, key: str, action: t.Callable[[], _Result]) -> t.Tuple[Flight[_Result], bool]:
         """The work of this key, and whether it was under way already."""

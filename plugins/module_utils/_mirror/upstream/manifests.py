@@ -7,7 +7,7 @@
 Private to the collection: may change at any time.
 
 What is fetched is fetched once for all who want it: threads share a flight, processes a lock. Where there is a copy, a
-client waits for no more than REVALIDATION_SECONDS; the flight goes on without it.
+client waits for no more than REVALIDATION_SECONDS, and only where there is a thread for that; the flight goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from http import HTTPStatus
 
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import UPSTREAM
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Document, Found
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.store import Store
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.metrics import MANIFEST, Counts
@@ -98,6 +99,8 @@ class Manifests:
         Listings are not kept. Whoever asks makes the answer's own link to the next page out of ``next_query``.
         """
         links = [link for link in self._upstreams.links(asked) if link.kind != PEER]
+        if links:
+            asked.blocking.enter(UPSTREAM, asked.reference.registry)
         return self._asking.first(asked, links, lambda link: link.listing(asked.reference, path, query))
 
     def sweep(self) -> int:
@@ -138,11 +141,18 @@ class Manifests:
             if known[0] is not None:
                 raise again(known[0])
             return None
-        if self._flights.crowded:
-            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", "the mirror asks for too much at once already")
+        registry = asked.reference.registry
+        asked.blocking.enter(UPSTREAM, registry)
+        if self._flights.crowded_by(f"{registry}/"):
+            raise Refused(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "the mirror asks for too much at once already",
+                headers=[("Retry-After", "5")],
+            )
         flight, shared = self._flights.join(key, fetch)
         if shared:
-            self._counts.coalesced(asked.reference.registry)
+            self._counts.coalesced(registry)
         if not flight.wait(MISS_SECONDS):
             raise Refused(
                 HTTPStatus.GATEWAY_TIMEOUT,
@@ -153,10 +163,10 @@ class Manifests:
         return flight.result()
 
     def _revalidated(self, asked: Asked, links: t.Sequence[Link], stale: Found) -> t.Optional[Found]:
-        """What the tag means now; what it meant, marked stale, when nobody answers soon."""
-        key = _key(asked)
-        hopeless = self._flights.crowded or all(link.is_resting for link in links)
-        if not hopeless and self._resting.get(key) is None:
+        """What the tag means now; what it meant, marked stale, when nobody answers soon or too many wait already."""
+        key, registry = _key(asked), asked.reference.registry
+        hopeless = self._flights.crowded_by(f"{registry}/") or all(link.is_resting for link in links)
+        if not hopeless and self._resting.get(key) is None and asked.blocking.enter_if_free(UPSTREAM, registry):
             flight, _shared = self._flights.join(key, lambda: self._look_up(asked, links))
             if flight.wait(REVALIDATION_SECONDS):
                 try:
@@ -165,7 +175,7 @@ class Manifests:
                     self._log.warning("%s is served stale: %s", asked.reference, error)
             else:
                 self._log.warning("%s is served stale: its upstream takes too long", asked.reference)
-        self._counts.stale(asked.reference.registry)
+        self._counts.stale(registry)
         return stale
 
     def _look_up(self, asked: Asked, links: t.Sequence[Link]) -> t.Optional[Found]:

@@ -10,9 +10,12 @@ import logging
 import socket
 import ssl
 import threading
+import time
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused, refusal
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import BLOCKING_KEY, WRITE
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import Service
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.exchange import Environ, Exchange, Heads
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.loop import Loop
@@ -81,6 +84,12 @@ class Served:
             raise LookupError("the application is broken")
         body = self.bodies.get(path, (path.encode("latin-1"),))
         if path == "/echo":
+            try:
+                environ[BLOCKING_KEY].enter(WRITE, environ["REMOTE_ADDR"])
+            except Refused as refused:
+                reply = refusal(refused)
+                start_response(reply.status_line, reply.headers)
+                return reply.body
             body = (environ["wsgi.input"].read(),)
         length = len(b"".join(body)) if isinstance(body, tuple) else body.length
         start_response("200 OK", [("Content-Length", str(length)), *self.headers])
@@ -130,6 +139,16 @@ class Served:
         return self.ask(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).partition(b"\r\n\r\n")[
             2
         ]
+
+
+def wait_until(condition: t.Callable[[], bool]) -> bool:
+    """Whether it becomes so."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def read_all(client: socket.socket) -> bytes:

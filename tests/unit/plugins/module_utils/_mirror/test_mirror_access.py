@@ -19,6 +19,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Mirr
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import access as module
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.access import Access, Hash
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import WouldBlock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -141,11 +142,32 @@ def test_what_is_remembered_is_bounded(access: Access, file: pathlib.Path, monke
     assert len(access._known) == 3
 
 
-def test_too_many_logins_at_once(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 0.0)
-    for _slot in range(2):
-        assert access._slots.acquire(blocking=False)
-    assert refused(lambda: access.pull(basic("ci", "push"))) == (429, "TOOMANYREQUESTS")
+class Thread:
+    """A thread that may not hash passwords; notes for whom it should have."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def enter(self, kind: str, key: str) -> None:
+        self.asked.append((kind, key))
+        raise WouldBlock(kind, key, urgent=False)
+
+    def enter_if_free(self, kind: str, key: str) -> bool:
+        raise AssertionError("a login cannot do without")
+
+
+def test_a_password_is_hashed_only_where_that_may_take_its_time(access: Access) -> None:
+    thread = Thread()
+    for header in (basic("ci", "push"), basic("ci", "wrong")):
+        with pytest.raises(WouldBlock):
+            access.pull(header, thread, "192.0.2.1")
+        with pytest.raises(WouldBlock):
+            access.push(header, thread, "192.0.2.1")
+    assert thread.asked == [("login", "192.0.2.1")] * 4
+    access.push(basic("ci", "push"))
+    assert access.push(basic("ci", "push"), thread).name == "ci"
+    assert refused(lambda: access.push(basic("nobody", "push"), thread)) == (401, "UNAUTHORIZED")
+    assert len(thread.asked) == 4
 
 
 def test_changes_show_at_once(access: Access, file: pathlib.Path) -> None:

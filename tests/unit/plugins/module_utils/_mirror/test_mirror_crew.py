@@ -77,19 +77,6 @@ def test_slow_work_does_not_hold_up_the_rest(desk: Desk) -> None:
     release.set()
 
 
-def test_who_steps_aside_is_replaced_at_once(desk: Desk) -> None:
-    release, done = threading.Event(), threading.Event()
-
-    def work() -> None:
-        desk.crew.step_aside()
-        release.wait(LIMIT)
-
-    desk.give(work)
-    desk.give(done.set)
-    assert done.wait(LIMIT)
-    release.set()
-
-
 def test_the_last_thread_leads(desk: Desk) -> None:
     release, done = threading.Event(), threading.Event()
     started = threading.Semaphore(0)

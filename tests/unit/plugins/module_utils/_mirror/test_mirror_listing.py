@@ -14,6 +14,7 @@ from http import HTTPStatus
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import listing as module
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api import referrers
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import Refused
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import Asked, Content, Found
 from ansible_collections.sealer.cluster.plugins.module_utils._oci import media
@@ -279,6 +280,17 @@ def test_referrers_under_the_fallback_tag(mirror: Pushing) -> None:
     assert listed(mirror, f"/v2/app/referrers/{subject}", "manifests")[0] == found
     mirror.layout.tag(Reference.parse(f"quay.io/b:sha256-{subject.hex}"), parse_document(good).descriptor())
     assert listed(mirror, f"/v2/quay.io/b/referrers/{subject}", "manifests") == ([], "")
+
+
+def test_referrers_that_take_for_ever(mirror: Pushing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lists them decides how many there are to be looked at."""
+    subject = Digest.of(image())
+    listed_under = index(image(subject=descriptor(image(), media.OCI_MANIFEST), artifactType=SBOM))
+    mirror.layout.put_bytes(listed_under)
+    mirror.layout.tag(Reference.parse(f"quay.io/app:sha256-{subject.hex}"), parse_document(listed_under).descriptor())
+    monkeypatch.setattr(referrers, "LONGEST_SECONDS", -1.0)
+    answer = mirror.client(f"/v2/quay.io/app/referrers/{subject}")
+    assert (answer.status, code(answer)) == (504, "UNAVAILABLE")
 
 
 def test_referrers_that_an_upstream_tells(joined: Pushing, upstream: Upstream) -> None:

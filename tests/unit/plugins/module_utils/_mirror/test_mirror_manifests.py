@@ -429,11 +429,27 @@ def test_no_more_is_begun_than_can_be(
     monkeypatch.setattr(flights, "MOST_FLIGHTS", 0)
     with pytest.raises(Refused) as caught:
         side.raw("team/app:2")
-    assert caught.value.status == 503
+    assert (caught.value.status, dict(caught.value.headers)) == (503, {"Retry-After": "5"})
     side.clock.now += 300
     found = side.manifests.manifest(asked("team/app:1"))
     assert found is not None and found.stale
     assert methods(registry) == [("GET", 200)]
+
+
+def test_no_registry_takes_all_that_can_be_begun(
+    registry: FakeRegistry, side: UpstreamSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flights, "MOST_FLIGHTS", 4)
+    over = threading.Event()
+
+    def wait() -> None:
+        over.wait(20)
+
+    others = [side.manifests._flights.join(f"slow.example/app:{number}", wait)[0] for number in (1, 2)]
+    assert side.manifests._flights.crowded_by("slow.example/")
+    assert side.raw("team/app:1") == bytes_in(registry)
+    over.set()
+    assert all(flight.wait(20) for flight in others)
 
 
 def test_what_another_mirror_knows_for_long_is_not_taken_for_new(

@@ -17,6 +17,7 @@ import typing as t
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import MirrorError
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.answers import BlobBody
+from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blocking import WRITE
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.sources import StoredContent
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.config import Config
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving import connection, loop
@@ -31,6 +32,7 @@ from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.
     Served,
     read_all,
     read_answer,
+    wait_until,
 )
 
 END = b"\r\n\r\n"
@@ -296,22 +298,38 @@ def test_an_answer_reaches_who_still_sends(served: Served) -> None:
         assert read_answer(client)[1] == b"/unread"
 
 
-def test_too_many_uploads(plain: Served) -> None:
-    """Half of the threads may read bodies; one more client is sent away, those that only ask are served."""
-    senders = []
-    for _number in range(4):
-        client = plain.connect()
-        client.sendall(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue" + END)
-        assert client.recv(100).startswith(b"HTTP/1.1 100 ")
-        senders.append(client)
-    refused = plain.ask(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3" + END + b"abc")
+def begin_upload(served: Served) -> socket.socket:
+    """A client that sends its body only when it is asked for it."""
+    client = served.connect()
+    client.sendall(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue" + END)
+    return client
+
+
+def finish_upload(client: socket.socket, asked_for: bool = False) -> None:
+    if not asked_for:
+        assert client.recv(25) == b"HTTP/1.1 100 Continue" + END
+    client.sendall(b"abc")
+    assert read_answer(client)[1] == b"abc"
+    client.close()
+
+
+def test_too_many_uploads(host: Host) -> None:
+    """A quarter of the threads read the bodies of one client; its next uploads wait, then more are sent away."""
+    served = host.served
+    sending = [begin_upload(served) for _number in range(2)]
+    for client in sending:
+        assert client.recv(25) == b"HTTP/1.1 100 Continue" + END
+    waiting = [begin_upload(served) for _number in range(8)]
+    bulkhead = host.loop._bulkheads.of(WRITE)
+    assert wait_until(lambda: not bulkhead.admits("127.0.0.1"))
+    refused = served.ask(b"PUT /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3" + END + b"abc")
     assert refused.startswith(b"HTTP/1.1 503 ")
-    assert b"Retry-After" in refused
-    assert plain.get("/a") == b"/a"
-    for client in senders:
-        client.sendall(b"abc")
-        assert read_answer(client)[1] == b"abc"
-        client.close()
+    assert b"\r\nRetry-After: " in refused
+    assert served.get("/a") == b"/a"
+    for client in sending:
+        finish_upload(client, asked_for=True)
+    for client in waiting:
+        finish_upload(client)
 
 
 def test_a_body_that_ends_early(plain: Served) -> None:

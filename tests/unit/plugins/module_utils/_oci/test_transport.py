@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import pathlib
+import time
 import typing as t
 
 import pytest
+import urllib3
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import OciError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.auth import RegistrySettings
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Call, Transport
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Call, Response, Transport
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 from ansible_collections.sealer.cluster.tests.unit.fake_registry import PASSWORD, USER, FakeRegistry, basic
 
 Make = t.Callable[..., FakeRegistry]
@@ -167,6 +170,32 @@ def test_what_is_no_host_of_a_registry(host: str) -> None:
         RegistrySettings(host)
     with pytest.raises(OciError, match="not the host of a registry"):
         Transport(proxy="").send(Call(host, "GET", "/v2/", what="cannot ask"))
+
+
+class Dripping:
+    """An answer that comes byte by byte, each a second after the last, and never ends."""
+
+    status, headers = 200, urllib3.HTTPHeaderDict()
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.closed = 0.0, 0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def read1(self, _size: int) -> bytes:
+        self.now += 1
+        return b"x"
+
+    read = read1
+
+
+def test_a_document_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = Dripping(monkeypatch)
+    request = Call("registry.example", "GET", "/x", what="cannot get the manifest")
+    response = Response(t.cast(t.Any, raw), Url.parse("https://registry.example/x"), request, "GET")
+    with pytest.raises(RegistryError, match="no end of the answer in 120 seconds") as caught:
+        response.read_all(1_000_000)
+    assert caught.value.temporary
+    assert raw.now < 200
 
 
 def test_ipv6_and_ports_are_connected_to_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
