@@ -89,6 +89,7 @@ def test_names_are_made_full_and_short(text: str, full: str, familiar: str | Non
         ("nginx@", "algorithm:hex"),
         (f"nginx@{DIGEST}@{DIGEST}", "64 lower-case hex"),
         ("x" * 300, "longer than 255"),
+        ("a." * 131 + "example/b", "not a registry"),
     ],
 )
 def test_what_is_no_name_is_refused_with_the_whole_text(text: str, why: str) -> None:

@@ -198,6 +198,32 @@ def test_a_document_that_never_ends_is_not_waited_for(monkeypatch: pytest.Monkey
     assert raw.now < 200
 
 
+def test_a_proxy_is_asked_for_the_host_that_was_read(fake_registry: Make) -> None:
+    proxy = fake_registry()
+    settings = [RegistrySettings("Registry.Example:8080", insecure=True)]
+    origins = {"Registry.Example:8080": Url.parse("http://Registry.Example:8080")}
+    address = proxy.url.replace("http://", "http://jane:p%40ss@")
+    transport = Transport(settings, proxy=address, origins=origins)
+    transport.send(Call("Registry.Example:8080", "GET", "/v2/", what="cannot ask", query=[("n", "1")])).close()
+    (seen,) = proxy.seen
+    assert (seen.path, dict(seen.query)) == ("/v2/", {"n": "1"})
+    assert seen.headers["Host"] == "registry.example:8080"
+    assert seen.headers["proxy-authorization"] == basic("jane", "p@ss")
+    assert "Authorization" not in seen.headers
+
+
+def test_a_proxy_that_refuses_to_connect_is_told(fake_registry: Make) -> None:
+    proxy = fake_registry()
+    with pytest.raises(RegistryError, match="the proxy cannot be used: Tunnel connection failed: 501"):
+        Transport(proxy=proxy.url).send(Call("registry.example", "GET", "/v2/", what="cannot ask"))
+
+
+@pytest.mark.parametrize("proxy", ["http://proxy.example\\:3128", "socks5://proxy.example", "http://0x7f.1:3128"])
+def test_what_is_no_proxy(proxy: str) -> None:
+    with pytest.raises(OciError, match="the proxy cannot be used: "):
+        Transport(proxy=proxy).send(Call("registry.example", "GET", "/v2/", what="cannot ask"))
+
+
 def test_ipv6_and_ports_are_connected_to_as_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other reader comes between: what is dialled is what was read."""
     dialled: t.List[t.Tuple[str, int]] = []
