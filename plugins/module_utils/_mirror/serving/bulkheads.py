@@ -179,10 +179,10 @@ class Bulkheads:
             bulkhead.end()
 
 
-class Place:
-    """Where a request is run: in a thread that waits for nothing, or in one of a bulkhead, which waits for that alone.
+class Permit:
+    """What a request may wait for in the thread that runs it: for one kind of thing in that bulkhead, else for nothing.
 
-    In a ``late`` one nobody is sent elsewhere: the request has waited for its turn in vain. It is a blocking.Blocking.
+    With a ``late`` one it is not sent elsewhere either: it has waited for its turn in vain. It is a blocking.Blocking.
     """
 
     def __init__(self, bulkheads: Bulkheads, kind: str = "", late: bool = False) -> None:

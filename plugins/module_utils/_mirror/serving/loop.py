@@ -25,7 +25,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.api.blockin
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.bulkheads import (
     QUEUE_SECONDS,
     Bulkheads,
-    Place,
+    Permit,
     Ticket,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.connection import (
@@ -85,7 +85,7 @@ class Loop:
         self._share = share or Share()
         self._crew = Crew(self._step, threads, self._log)
         self._bulkheads = Bulkheads(threads, self._log)
-        self._serving = Place(self._bulkheads)
+        self._serving = Permit(self._bulkheads)
         self._poll = select.epoll()
         self._listeners = {listener.fileno(): listener for listener in listeners}
         self._accepting = self._draining = False
@@ -206,8 +206,8 @@ class Loop:
 
     def _hand_over(self, connection: Connection, blocked: WouldBlock) -> None:
         """Have the request made again where it may wait; where its turn does not come, here and without waiting."""
-        within = functools.partial(connection.work, Place(self._bulkheads, blocked.kind))
-        late = functools.partial(connection.work, Place(self._bulkheads, late=True))
+        within = functools.partial(connection.work, Permit(self._bulkheads, blocked.kind))
+        late = functools.partial(connection.work, Permit(self._bulkheads, late=True))
         ticket = Ticket(
             functools.partial(self._call, connection, within, in_crew=False),
             functools.partial(self._crew.submit, functools.partial(self._call, connection, late)),

@@ -22,7 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving imp
 from ansible_collections.sealer.cluster.plugins.module_utils._mirror.serving.bulkheads import (
     Bulkhead,
     Bulkheads,
-    Place,
+    Permit,
     Ticket,
 )
 from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._mirror.looping import wait_until
@@ -182,7 +182,7 @@ def test_every_kind_has_a_thread_and_a_queue(threads: int, kind: str) -> None:
 @pytest.mark.parametrize(("kind", "status"), [(UPSTREAM, 503), (LOGIN, 429), (WRITE, 503)])
 def test_where_requests_are_sent(kind: str, status: int) -> None:
     bulkheads = Bulkheads(1, LOG)
-    serving, within, late = Place(bulkheads), Place(bulkheads, kind), Place(bulkheads, late=True)
+    serving, within, late = Permit(bulkheads), Permit(bulkheads, kind), Permit(bulkheads, late=True)
     with pytest.raises(WouldBlock) as caught:
         serving.enter(kind, "a")
     assert (caught.value.kind, caught.value.key, caught.value.urgent) == (kind, "a", False)
@@ -202,7 +202,7 @@ def test_who_finds_everything_full_is_refused(monkeypatch: pytest.MonkeyPatch) -
     bulkheads = Bulkheads(1, LOG)
     over = threading.Event()
     ticket = waiting_for(over)
-    serving = Place(bulkheads)
+    serving = Permit(bulkheads)
     for _number in range(1000):
         try:
             serving.enter(UPSTREAM, "a")
