@@ -154,9 +154,9 @@ def _kind(error: Exception, causes: t.Sequence[BaseException]) -> str:
     # urllib3 derives NewConnectionError, which is no timeout, from its timeouts
     if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _UNMADE) for cause in causes):
         return "no answer in time"
-    system = [cause for cause in causes if isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError)]
-    told = next((cause.strerror or str(cause) for cause in system if str(cause)), "")
-    return printable(told) or f"the connection broke ({type(error).__name__})"
+    system = next((cause for cause in causes if isinstance(cause, OSError)), None)
+    told = system.strerror or (str(system) if type(system) is OSError else "") if system is not None else ""
+    return printable(told) or f"the connection broke ({type(system or error).__name__})"
 
 
 def _causes(error: BaseException) -> t.Iterator[BaseException]:

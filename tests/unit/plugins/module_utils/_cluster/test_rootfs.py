@@ -15,7 +15,6 @@ import tarfile
 import typing as t
 from email.message import Message
 from pathlib import Path
-from urllib.parse import SplitResult
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import registry_access
@@ -36,6 +35,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Seal
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import LAYER_TAR, OCI_CONFIG, OCI_MANIFEST
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.url import Url
 
 REFERENCE = Reference.parse("registry.example.com/clusters/shop:1")
 MAPPINGS = [Mapping("bin", "/usr/local/bin"), Mapping("cni/bin", "/opt/cni/bin")]
@@ -78,10 +78,10 @@ class Mirrors:
         self.spoil = spoil
         self.asked: list[tuple[str, str]] = []
 
-    def __call__(self, parts: SplitResult, headers: t.Mapping[str, str], _context: t.Any) -> Answer:
-        url = parts.geturl()
+    def __call__(self, asked: Url, headers: t.Mapping[str, str], _context: t.Any) -> Answer:
+        url = str(asked)
         self.asked.append((url, headers.get("Range", "")))
-        digest = parts.path.rpartition("/")[2]
+        digest = asked.path.rpartition("/")[2]
         start = int(headers.get("Range", "bytes=0-")[6:-1])
         try:
             data = self.spoil(len(self.asked), url, self.image.blobs[digest][start:])

@@ -56,6 +56,8 @@ def system_error(number: int) -> OSError:
             "the name service does not answer (Non-recoverable)",
             True,
         ),
+        (ConnectionResetError(), "the connection broke (ConnectionResetError)", True),
+        (OSError(), "the connection broke (OSError)", True),
         (UNTRUSTED, "its certificate is not trusted (self-signed certificate)", False),
     ],
 )
