@@ -271,7 +271,7 @@ def main() -> None:
     if not HAS_YAML:
         module.fail_json(msg=missing_required_lib("PyYAML"), exception=YAML_IMPORT_ERROR)
     if not HAS_URLLIB3:
-        module.fail_json(msg=missing_required_lib("urllib3"), exception=URLLIB3_IMPORT_ERROR)
+        module.fail_json(msg=missing_required_lib("urllib3>=2.0,<3"), exception=URLLIB3_IMPORT_ERROR)
     try:
         result = run(module.params, module.check_mode)
     except SealerError as error:

@@ -259,7 +259,7 @@ def _require_platforms(
 def main() -> None:
     module = AnsibleModule(argument_spec=merged(STORE_SPEC, REGISTRY_SPEC, SPEC), supports_check_mode=True)
     if not HAS_URLLIB3:
-        module.fail_json(msg=missing_required_lib("urllib3"), exception=URLLIB3_IMPORT_ERROR)
+        module.fail_json(msg=missing_required_lib("urllib3>=2.0,<3"), exception=URLLIB3_IMPORT_ERROR)
     try:
         with registry_client(module.params) as client:
             result = pull_image(client, module.params, module.check_mode)

@@ -20,6 +20,10 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import 
 
 try:
     import urllib3
+
+    _version = str(vars(urllib3).get("__version__", ""))
+    if not _version.startswith("2."):
+        raise ImportError(f"urllib3 2 is needed, and {_version} is installed")
 except ImportError:
     HAS_URLLIB3 = False
     URLLIB3_IMPORT_ERROR: t.Optional[str] = traceback.format_exc()

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import errno
 import os
+import pathlib
 import socket
 import ssl
+import subprocess
+import sys
 import typing as t
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._oci import failure
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.failure import RegistryError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.transport import Call, Transport
 
@@ -72,3 +76,13 @@ def test_a_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     told = failure_of(monkeypatch, OSError("Tunnel connection failed: 403 Forbidden"), PROXY)
     assert told.why.endswith(": the proxy cannot be used: Tunnel connection failed: 403 Forbidden")
     assert "proxy" in told.fix
+
+
+def test_an_older_urllib3_counts_as_none(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "urllib3.py").write_text('__version__ = "1.26.12"\n')
+    name = failure.__name__
+    code = f"from {name} import HAS_URLLIB3, URLLIB3_IMPORT_ERROR as told; print(HAS_URLLIB3, told)"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False ") and "urllib3 2 is needed, and 1.26.12 is installed" in done.stdout
