@@ -74,7 +74,7 @@ class FakeCluster:
     @property
     def known(self) -> set[str]:
         """The kinds that the API server serves now."""
-        definitions = [item for (kind, *_), item in self.objects.items() if kind == "CustomResourceDefinition"]
+        definitions = [item for key, item in self.objects.items() if key[0] == "CustomResourceDefinition"]
         return self.kinds | {item["spec"]["names"]["kind"] for item in definitions if _is_established(item)}
 
     def remove(self, kind: str, namespace: str, name: str) -> None:

@@ -159,7 +159,7 @@ def _kind(error: Exception, causes: t.Sequence[BaseException]) -> str:
     if any(isinstance(cause, _TIMEOUTS) and not isinstance(cause, _UNMADE) for cause in causes):
         return "no answer in time"
     system = next((cause for cause in causes if isinstance(cause, OSError)), None)
-    told = system.strerror or (str(system) if type(system) is OSError else "") if system is not None else ""
+    told = system.strerror or (str(system) if system.__class__ is OSError else "") if system is not None else ""
     return printable(told) or f"the connection broke ({type(system or error).__name__})"
 
 

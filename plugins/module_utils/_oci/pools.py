@@ -93,7 +93,7 @@ class Pools:
         proxy = self._proxy_for(url)
         manager = self._manager(proxy, settings, show_client_cert)
         pool = manager.connection_from_host(url.bracketed_host, url.port, url.scheme)
-        return pool.urlopen(
+        return pool.request(
             method,
             str(url) if proxy and url.scheme == "http" else url.target,
             redirect=False,

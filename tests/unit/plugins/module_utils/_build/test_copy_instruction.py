@@ -12,7 +12,6 @@ import shlex
 import shutil
 import stat
 import subprocess
-import tarfile
 import typing as t
 
 import pytest

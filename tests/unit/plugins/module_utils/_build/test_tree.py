@@ -21,6 +21,7 @@ from ansible_collections.sealer.cluster.tests.unit.plugins.module_utils._build.b
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+
 def entry(text: str) -> Entry:
     """`path/` is a directory, `path>target` a link, anything else a file."""
     path, arrow, target = text.partition(">")

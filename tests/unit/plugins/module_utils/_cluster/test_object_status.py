@@ -174,7 +174,7 @@ def fixtures(kind: str) -> dict[str, t.Any]:
     return t.cast("dict[str, t.Any]", json.loads((FIXTURES / f"objects/{kind}.json").read_text()))
 
 
-@pytest.mark.parametrize(("kind", "case", "state", "why"), CASES, ids=[f"{kind}: {case}" for kind, case, *_ in CASES])
+@pytest.mark.parametrize(("kind", "case", "state", "why"), CASES, ids=[f"{one[0]}: {one[1]}" for one in CASES])
 def test_states_of_objects(kind: str, case: str, state: str, why: str) -> None:
     assert object_status.status_of(fixtures(kind)[case], {"late"}) == (state, why)
 
