@@ -15,7 +15,7 @@ mypy_tree() { (cd "$SEALER_TREE" && mypy --config-file ansible_collections/seale
 step "ruff" ruff check --quiet .
 step "black" black --quiet --check --diff .
 step "yamllint" yamllint --strict .
-step "shellcheck" shellcheck .ci/run tests/*/*.sh tests/lab/host/*.sh images/mysql/entrypoint.sh images/mysql/mysql/mysql/prepare.sh
+step "shellcheck" shellcheck .ci/run tests/*/*.sh tests/lab/host/*.sh tests/unit/docs/*.sh images/mysql/entrypoint.sh images/mysql/mysql/mysql/prepare.sh
 step "changelog" antsibull-changelog lint
 step "reference" python docs/generate.py --check
 step "types" mypy_tree

@@ -9,7 +9,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${SEALER_CACHE:-$HOME/.cache/sealer-cluster}
-environment=$cache/user-$(cat "$here/meta/ee-requirements.txt" "$here/meta/runtime.yml" | sha256sum | cut -c1-12)
+environment=$cache/user-$(cat "$here/meta/ee-requirements.txt" "$here/meta/runtime.yml" "$0" | sha256sum | cut -c1-12)
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
@@ -21,7 +21,9 @@ make_environment() {
     echo "==> making the environment of a user (about 20 s)" >&2
     rm -rf "$environment"
     python -m venv "$environment"
-    "$environment/bin/pip" install --quiet --disable-pip-version-check "$ansible" -r "$here/meta/ee-requirements.txt" >&2
+    # The wheels stay, for tests that install them where no package registry is in reach.
+    "$environment/bin/pip" wheel --quiet --disable-pip-version-check --wheel-dir "$environment/wheels" "$ansible" -r "$here/meta/ee-requirements.txt" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-index "$environment"/wheels/*.whl >&2
     touch "$environment/.complete"
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pathlib
 import ssl
 import subprocess
+import typing as t
 from dataclasses import dataclass
 
 
@@ -25,8 +26,8 @@ class Certificates:
     other_key: pathlib.Path
 
     @classmethod
-    def make(cls, directory: pathlib.Path) -> Certificates:
-        """Make them all."""
+    def make(cls, directory: pathlib.Path, names: t.Sequence[str] = ()) -> Certificates:
+        """Make them all; ``names`` are names of the server besides."""
         authority, authority_key = directory / "ca.crt", directory / "ca.key"
         _openssl(
             directory,
@@ -49,7 +50,7 @@ class Certificates:
         )
         made = {}
         for name, extension in (
-            ("server", "subjectAltName=IP:127.0.0.1,DNS:localhost"),
+            ("server", ",".join(["subjectAltName=IP:127.0.0.1,DNS:localhost", *(f"DNS:{name}" for name in names)])),
             ("client", "extendedKeyUsage=clientAuth"),
             ("other", "subjectAltName=DNS:other.example"),
         ):

@@ -13,13 +13,9 @@ import typing as t
 
 import pytest
 import yaml
+from ansible_collections.sealer.cluster.tests.unit.docs.blocks import FENCE, GUIDES, ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"] + sorted(
-    path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts
-)
 MAKEFILE = (ROOT / "Makefile").read_text()
-_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _COMMAND = re.compile(r"`make ([a-z][a-z-]*)")
 _HELP = re.compile(r"^([a-z][a-z -]*):.*?## (.*)$", re.MULTILINE)
@@ -35,13 +31,13 @@ def names(paths: t.Iterable[pathlib.Path]) -> list[str]:
 
 def anchors(document: pathlib.Path) -> set[str]:
     """What a link into a document may name: its headings in the form that GitHub gives them."""
-    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", document.read_text()), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", document.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def readable(text: str) -> str:
     """The text with each line of a listing as a paragraph, and what it makes marked as in running text."""
-    return _FENCE.sub(
+    return FENCE.sub(
         lambda listing: re.sub(r"^(make [a-z-]+)", r"`\1`", listing[0], flags=re.M).replace("\n", "\n\n"), text
     )
 
@@ -49,7 +45,7 @@ def readable(text: str) -> str:
 @pytest.mark.parametrize("guide", GUIDES, ids=names(GUIDES))
 def test_links_lead_somewhere(guide: pathlib.Path) -> None:
     broken = []
-    for link in _LINK.findall(_FENCE.sub("", guide.read_text())):
+    for link in _LINK.findall(FENCE.sub("", guide.read_text())):
         path, _hash, anchor = link.partition("#")
         target = guide.parent / path if path else guide
         if ":" not in link and not (target.exists() and (not anchor or anchor in anchors(target))):

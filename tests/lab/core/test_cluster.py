@@ -11,6 +11,7 @@ import re
 from functools import partial
 
 import pytest
+import yaml
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import join_token
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.tests.lab.canaries import Watch
@@ -21,7 +22,7 @@ from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     require_secrets_kept,
     started,
 )
-from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run, wait_for
+from ansible_collections.sealer.cluster.tests.lab.lab import HERE, Inventories, Lab, Run, wait_for
 from ansible_collections.sealer.cluster.tests.lab.runtimes import KUBEADM
 
 
@@ -164,3 +165,13 @@ def test_info_tells_of_the_cluster(lab: Lab, site: Run) -> None:
     assert run.status == 0, run.text
     assert all(host in run.text for host in lab.hosts)
     assert len(re.findall(r'"expires": "20\d\d-', run.text)) > 1
+
+
+def test_what_guides_ask_a_host_is_answered(lab: Lab, site: Run) -> None:
+    guides = yaml.safe_load((HERE.parent / "unit/docs/guides.yml").read_text())
+    entries = [entry for guide in guides.values() for entry in guide.get("commands", ())]
+    this = "lab/core/test_cluster.py::test_what_guides_ask_a_host_is_answered"
+    commands = [command for entry in entries if this in entry.get("tests", ()) for command in entry["commands"]]
+    assert commands
+    for command in commands:
+        lab.ssh(lab.control_plane, f"export HOME=/tmp/kubectl KUBECONFIG={lab.kubeconfig}; {command}")
