@@ -40,7 +40,7 @@ COMMANDS = {
 }
 ENTRIES = [(name, entry) for name, guide in LISTED.items() for entry in guide.get("commands", ())]
 TESTS = sorted({test for _name, entry in ENTRIES for test in entry.get("tests", ())})
-SHOWN = ("dockerfile", "json", "text", "yaml")
+SHOWN = ("diff", "dockerfile", "json", "text", "yaml")
 _UNREACHABLE = re.compile(r"^fatal: \[([^\] ]+)\]: UNREACHABLE!.*: Network is unreachable", re.MULTILINE)
 _NO_HOSTS = "skipping: no hosts matched"
 _FAILED = re.compile(r"^fatal: \[.*\]: FAILED!", re.MULTILINE)
