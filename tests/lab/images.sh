@@ -18,7 +18,7 @@ build() {
 # Beside a copy of its parts list lies the program, which no module registry has: copy_with RUNTIME PROGRAM VERSION
 copy_with() {
     source=$SEALER_CACHE/sources/$1
-    mkdir -p "$source/program"
+    rm -rf "$source" && mkdir -p "$source/program"
     cp -RLT "$here/images/$1" "$source"
     case $2 in
         "") (cd "$here/tests/doubles" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$3" -o "$source/program/$1" "./$1") ;;

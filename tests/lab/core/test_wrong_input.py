@@ -10,9 +10,10 @@ import contextlib
 import json
 import pathlib
 import typing as t
+from functools import partial
 
 import pytest
-from ansible_collections.sealer.cluster.tests.lab.lab import CACHE, Lab, playbook
+from ansible_collections.sealer.cluster.tests.lab.lab import CACHE, Lab, playbook, wait_for
 
 TAKE_PORT = """
 systemd-run --quiet --unit=taken python3 -m http.server 6443
@@ -43,7 +44,9 @@ def test_a_host_that_is_missing(lab: Lab, tmp_path: pathlib.Path) -> None:
     assert run.hosts["absent"].failed == 1
     text = " ".join(run.text.replace("\\n", " ").split())
     assert (
-        "absent does not answer as it should: " in text and "--limit 'all:!absent'" in text and "kubectl delete node absent" in text
+        "absent does not answer as it should: " in text
+        and "--limit 'all:!absent'" in text
+        and "kubectl delete node absent" in text
     )
     assert all(run.hosts[host].changed == 0 for host in lab.hosts)
 
@@ -65,7 +68,7 @@ def test_an_inventory_and_an_image_that_do_not_fit(lab: Lab, tmp_path: pathlib.P
     assert built.status == 0, built.text
     first, second, third, fourth = lab.hosts
     groups = {
-        "kube_node": {"hosts": {"twin": {"ansible_host": lab.managed(second)}}},
+        "kube_control_plane": {"hosts": {"twin": {"ansible_host": lab.managed(second)}}},
         "nodes": {"hosts": {"database": {"ansible_host": f"{lab.subnet}.98"}, fourth: {}}},
     }
     extra = tmp_path / "hosts.yml"
@@ -108,6 +111,12 @@ def test_too_little_space(lab: Lab) -> None:
     assert "/var/lib/sealer" in run.text and "free" in run.text
 
 
+def _guest_is_gone(lab: Lab, host: str) -> bool:
+    """Once the last process of the user has ended, the user can be removed."""
+    removed = "pkill -KILL -u guest; userdel --remove guest 2>/dev/null; id guest >/dev/null 2>&1 || echo gone"
+    return "gone" in lab.ssh(host, removed)
+
+
 def test_a_user_who_is_not_root(lab: Lab) -> None:
     for host in lab.hosts:
         lab.ssh(host, MAKE_GUEST)
@@ -115,7 +124,7 @@ def test_a_user_who_is_not_root(lab: Lab) -> None:
         run = lab.play("site", variables={"ansible_user": "guest", "ansible_become": False})
     finally:
         for host in lab.hosts:
-            lab.ssh(host, "pkill -KILL -u guest; userdel --remove guest 2>/dev/null || ! id guest 2>/dev/null")
+            wait_for(partial(_guest_is_gone, lab, host), 30)
     assert run.status != 0
     assert "root" in run.text and "become" in run.text
 

@@ -34,6 +34,7 @@ PLAYBOOK = [
         "gather_facts": False,
         "tasks": [
             {"import_role": {"name": "sealer.cluster.preflight", "tasks_from": "cluster"}},
+            {"import_role": {"name": "sealer.cluster.preflight", "tasks_from": "left_out"}},
             {
                 "copy": {
                     "dest": "{{ playbook_dir }}/found.json",
