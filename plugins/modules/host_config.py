@@ -132,8 +132,10 @@ options:
   state_directories:
     description:
       - Directories in which the owner's programs keep data; made where they are missing, then left to the programs.
-      - Undoing removes them with all that is in them, unmounting what is mounted there; one that was there before and
-        was empty is emptied, one that held something is never touched.
+      - Undoing removes them with all that is in them; one that was there before and was empty is emptied, one that held
+        something is never touched.
+      - What others have mounted in one stays with its mount point. One on which something was mounted since, or in
+        which a program of others listens at a socket, stays with all that is in it. Either is a warning.
     type: list
     elements: dict
     default: []

@@ -113,7 +113,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journ
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import pretty
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import (
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import (
     DEFAULT_CRI_SOCKET,
     ResetSettings,
 )

@@ -12,13 +12,19 @@ module: node_reset
 short_description: Make a node of a cluster a plain host again
 version_added: 0.1.0
 description:
-  - Runs C(kubeadm reset), or takes the member of k0s or k3s out of etcd and runs C(k0s reset) or stops k3s, which has
-    no reset of its own. Removes what that leaves, which are containers of pods, mounts, network links, rules of
-    iptables and nftables, CNI configuration, directories, cgroups, and puts back the kernel settings that the kubelet
-    and kube-proxy changed.
-  - Only what Kubernetes made is touched. What was there before the host became a node is known from
+  - Takes the member of etcd of a control plane out, stops the node, and removes its containers. Any container runtime
+    of kubeadm's is asked by C(kubeadm reset). That sees empty directories in place of the host's, as it would empty
+    what is mounted there as well. C(k0s reset) would, too, and is not run.
+  - Removes what then is left of pods and of the node. These are processes, mounts, network links, rules of iptables
+    and nftables, CNI configuration, directories and cgroups. Puts back the kernel settings that the kubelet and
+    kube-proxy changed.
+  - Only what the node made is touched. What was there before the host became one is known from
     C(/var/lib/sealer/kubeadm.json), C(k0s.json) or C(k3s.json).
-  - A host that this collection did not make a node of is left alone, unless O(force=true).
+  - No directory is entered in which something is mounted that was not there before, and no link is followed. Mounts,
+    chains and links of others, network namespaces in which their processes are, directories of which a part is theirs,
+    and C(/run/containerd) while somebody else listens there, stay, and are told in RV(kept).
+  - A host that this collection did not make a node of is left alone, unless O(force=true). So is one on which another
+    kubelet runs; that is an error.
   - Fails when something is still there at the end.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -61,10 +67,17 @@ options:
     elements: str
     default: []
     version_added: 0.2.0
+  keep_quorum:
+    description:
+      - The cluster goes on without this host. Where too few members of etcd that answer would stay, it is an error, and
+        nothing is changed.
+    type: bool
+    default: false
+    version_added: 0.2.0
   force:
     description:
       - Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is
-        removed.
+        removed, but for what is mounted there.
     type: bool
     default: false
 """
@@ -81,22 +94,29 @@ removed:
   type: list
   elements: str
   sample: [service kubelet.service, link cni0, path /etc/kubernetes]
+kept:
+  description: What stays though it is where a node's things are or is called like them, and why, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["/var/lib/etcd/nas: nfs4 of nas:/export is mounted there, and not by the node"]
 runtime_output:
-  description: The end of what the runtime said to its own reset.
+  description: The end of what C(kubeadm reset) said.
   returned: when it was run
   type: str
-  sample: "[reset] Deleted contents of the etcd data directory: /var/lib/etcd"
+  sample: "[reset] Stopping the kubelet service"
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import (
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import Cleared, NodeReset
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import (
     DEFAULT_CNI_FILES,
     DEFAULT_CRI_SOCKET,
     DEFAULT_LINKS,
-    NodeReset,
     ResetSettings,
+    printable,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
@@ -110,29 +130,38 @@ def main() -> None:
             "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
             "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
             "addresses": {"type": "list", "elements": "str", "default": []},
+            "keep_quorum": {"type": "bool", "default": False},
             "force": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
-    said = ""
+    done = Cleared()
     params = dict(module.params)
     traces = BY_RUNTIME[params.pop("runtime")]
     try:
         node = NodeReset(module_runner(module), ResetSettings(**params), traces)
-        found = node.survey().lines()
+        found = node.survey()
         if node.foreign:
             module.warn(
                 "This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it."
             )
-        if found and not module.check_mode:
-            said = node.clear()
+        if found.lines():
+            node.refuse()
+        if found.lines() and not module.check_mode:
+            done = node.clear()
     except (SealerError, OSError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=printable(error))
+    if done.hindrance:
+        module.warn(f"The member of etcd could not leave: {done.hindrance}")
+    lines, kept = found.lines(), list(map(printable, [*found.kept, *done.met]))
+    for line in kept:
+        module.warn(f"Left as it is: {line}")
     module.exit_json(
-        changed=bool(found),
-        removed=found,
-        diff={"before": "".join(f"{line}\n" for line in found), "after": ""},
-        **({"runtime_output": tail(said)} if said else {}),
+        changed=bool(lines),
+        removed=lines,
+        kept=kept,
+        diff={"before": "".join(f"{line}\n" for line in [*lines, *kept]), "after": "".join(f"{k}\n" for k in kept)},
+        **({"runtime_output": tail(done.said)} if done.said else {}),
     )
 
 

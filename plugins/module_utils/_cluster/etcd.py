@@ -155,15 +155,52 @@ class Etcd:
         if not self.stacked:
             return ""
         try:
-            with open(self._place.name, encoding="utf-8") as stream:
-                name = stream.read().strip()
-            members = self.members()
+            name, members = self._own_name(), self.members()
             for member in members if len(members) > 1 else []:
                 if member.name == name:
                     self.remove(member)
         except (ClusterError, OSError) as error:
             return str(error)
         return ""
+
+    def _own_name(self) -> str:
+        """How the member of this control plane is called; empty where that is not told."""
+        with open(self._place.name, encoding="utf-8") as stream:
+            found = re.search(self._place.named, stream.read())
+        return found.group(1) if found else ""
+
+    def refuse_to_leave_without_quorum(self) -> None:
+        """Raise ClusterError where those that stay would be too few for the cluster to go on.
+
+        A member that does not answer itself takes nothing away by leaving.
+        """
+        if not self.stacked:
+            return
+        try:
+            name, members = self._own_name(), self.members()
+        except (ClusterError, OSError) as error:
+            # Without a quorum, a member tells nothing but how it is itself.
+            if self._call("endpoint", "status").rc == 0:
+                raise ClusterError(
+                    "this control plane may have the last copy of the cluster's data",
+                    where="etcd",
+                    why=f"it runs and has no quorum: {error}",
+                    fix="Bring the other ones back first. To end the cluster, reset all its hosts without --limit",
+                ) from error
+            return
+        others = [member for member in members if member.name != name]
+        troubles = [f"{member.called}: {why}" for member in others for why in [self.trouble(member)] if why]
+        if len(others) == len(members) or len(others) - len(troubles) > len(others) // 2:
+            return
+        remedy = (
+            "Bring back the host that is named, or take it out of the cluster first with sealer.cluster.cluster_node. "
+        )
+        raise ClusterError(
+            "the cluster would not go on without this control plane",
+            where="etcd",
+            why="; ".join(troubles) or "it is the last one",
+            fix=f"{remedy if troubles else ''}To end the cluster, reset all its hosts without --limit",
+        )
 
     def remove(self, member: Member) -> None:
         self._checked("member", "remove", f"{member.number:x}")

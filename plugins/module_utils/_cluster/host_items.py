@@ -13,7 +13,13 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import host_accounts, host_files, host_sysctl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    host_accounts,
+    host_files,
+    host_sysctl,
+    links,
+    mounts,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host, Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import Node
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Key
@@ -196,7 +202,8 @@ class StateItem(Item):
         now = host_files.look(host.at(self.name))
         if now.kind not in (host_files.ABSENT, host_files.DIRECTORY):
             raise ClusterError("a directory is needed here, and something else is in the way", where=self.name)
-        return now.to_json()
+        place = os.path.realpath(host.at(self.name))
+        return {**now.to_json(), "mounted": any(mount.point == place for mount in mounts.read())}
 
     def worth_a_record(self, host: Host) -> bool:
         return not [name for name in host_files.listed(host.at(self.name)) if name != "lost+found"]
@@ -289,7 +296,8 @@ class SysctlItem(Item):
         return host_sysctl.read(host, self.name) == host_sysctl.plain(self.value)
 
     def before(self, host: Host) -> Json:
-        return {"value": host_sysctl.read(host, self.name)}
+        known = {"value": host_sysctl.read(host, self.name)}
+        return {**known, "links": links.forwarders(host.run)} if host_sysctl.forwards(self.name) else known
 
     def mark(self) -> str:
         return host_sysctl.plain(self.value)

@@ -13,6 +13,7 @@ import os
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import FORWARDING
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 # What shows that the kernel can do what a module brings, where /sys/module does not tell.
@@ -20,6 +21,11 @@ _SIGNS = {
     "br_netfilter": "/proc/sys/net/bridge/bridge-nf-call-iptables",
     "nf_conntrack": "/proc/sys/net/netfilter/nf_conntrack_max",
 }
+
+
+def forwards(name: str) -> bool:
+    """Whether a kernel parameter lets containers and virtual machines speak to others, whoever runs them."""
+    return name.replace("/", ".") in ("net.ipv4.ip_forward", *FORWARDING)
 
 
 def plain(value: str) -> str:

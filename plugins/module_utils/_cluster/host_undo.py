@@ -10,21 +10,30 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
+    foreign,
     host_accounts,
     host_blocks,
     host_files,
     host_sysctl,
+    host_units,
     links,
+    mounts,
 )
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Change, Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import Node
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import told
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal, Record
-from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.processes import Processes
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tree_removal import remove_tree
+
+# What containerd mounts while it unpacks an image and for pods, and leaves when it is killed.
+_CONTAINERD = re.compile(
+    r".*/(tmpmounts/containerd-mount[0-9]+|io\.containerd\.(runtime\.v2\.task/k8s\.io|grpc\.v1\.cri/sandboxes)/.+/.+)"
+)
 
 Undo = t.Callable[[Host, Record], t.Optional[Change]]
 
@@ -37,6 +46,8 @@ def undo(host: Host, journal: Journal, owner: str, record: Record) -> t.Optional
         return None
     if record.kind == host_files.DIRECTORY:
         return _undo_directory(host, record, journal, owner)
+    if record.kind == "state":
+        return _undo_state(host, record, journal)
     return _UNDO[record.kind](host, record)
 
 
@@ -99,58 +110,62 @@ def _leave(host: Host, record: Record, journal: Journal, owner: str, left: t.Lis
         journal.hand_over(heir, record)
 
 
-def _undo_state(host: Host, record: Record) -> t.Optional[Change]:
+def _undo_state(host: Host, record: Record, journal: Journal) -> t.Optional[Change]:
     path = host.at(record.name)
     now, before = host_files.look(path), Node.from_json(record.before)
     if now.kind != host_files.DIRECTORY:
         return None
+    place = os.path.realpath(path)
+    found = mounts.below(mounts.read(), place)
+    mounted = any(mount.point == place for mount in found)
+    why = _why_left(place, mounted and not record.before.get("mounted"), journal)
+    if why:
+        host.warn(f"directory {record.name} is left: {why}")
+        return None
     whole = before.kind == host_files.ABSENT
-    names = [name for name in host_files.listed(path) if name != "lost+found" or whole]
+    names = [name for name in host_files.listed(path) if name != "lost+found" or (whole and not mounted)]
     if not names and not whole and now.same(before):
         return None
-    if whole:
-        host.gone.add(record.name)
+    ours = [mount for mount in found if _CONTAINERD.fullmatch(mount.point)]
+    kept = foreign.foreign_mounts(place, found, ours, [place])
     if not host.check:
-        empty(host, record.name)
-        if whole:
-            _remove_unless_mounted(host, path)
-        else:
-            os.chown(path, before.uid, before.gid)
-            os.chmod(path, before.mode)
+        kept += _empty(host, place, names, {one.what for one in kept}, ours)
+        _restore(path, before, bool(kept))
+    for one in kept:
+        host.warn(f"{one.what} is left: {one.why}")
+    if whole and not kept:
+        host.gone.add(record.name)
     return Change(f"directory {record.name} with its data", "" if whole else told(record.name, before))
 
 
-def _remove_unless_mounted(host: Host, path: str) -> None:
-    if os.path.ismount(path):
-        host.warn(f"{path} is a mount point and is only emptied")
-    else:
+def _why_left(place: str, covered: bool, journal: Journal) -> str:
+    """Why nothing in a directory of ours can be told from what is somebody else's; nothing if it can."""
+    if covered:
+        return "something was mounted there since"
+    records = [record for owner in journal.owners for record in journal.records(owner)]
+    units = {record.name for record in records if record.kind == host_units.KIND}
+    sockets = foreign.foreign_sockets([place], lambda: Processes(units))
+    return f"others use it, too: {sockets[0]}" if sockets else ""
+
+
+def _empty(
+    host: Host, place: str, names: t.Sequence[str], stays: t.Collection[str], ours: t.Sequence[mounts.Mount]
+) -> t.List[foreign.Kept]:
+    """Remove what is in a directory; returns what was come across that is not ours."""
+    for mount in ours:
+        mounts.unmount(host.run, mount.point)
+    paths = (os.path.join(place, name) for name in names)
+    met = [one for path in paths if path not in stays for one in remove_tree(path, stays)]
+    return [foreign.Kept(path, "another file system is there") for path in met]
+
+
+def _restore(path: str, before: Node, used: bool) -> None:
+    """Bring the directory itself back to what it was, as far as others let it go."""
+    if before.kind == host_files.DIRECTORY:
+        os.chown(path, before.uid, before.gid)
+        os.chmod(path, before.mode)
+    elif not used:
         os.rmdir(path)
-
-
-def empty(host: Host, name: str) -> None:
-    """Remove all that is in a directory; what is mounted below is unmounted first and never removed."""
-    path = host.at(name)
-    for point in sorted(_mounts_below(path), key=lambda point: (-point.count("/"), point)):
-        links.unmount(host.run, point)
-    still = sorted(_mounts_below(path))
-    if still:
-        raise ClusterError(
-            f"{name} is not removed: {', '.join(still[:3])} is still mounted below it",
-            fix="Stop the containers that use it, unmount it and run this again",
-        )
-    for entry in host_files.listed(path):
-        whole = os.path.join(path, entry)
-        if entry == "lost+found" and os.path.ismount(path):
-            continue
-        if os.path.isdir(whole) and not os.path.islink(whole):
-            shutil.rmtree(whole)
-        else:
-            os.unlink(whole)
-
-
-def _mounts_below(path: str) -> t.Set[str]:
-    real = os.path.realpath(path)
-    return {point for point in links.mount_points(links.read_mountinfo()) if point.startswith(real.rstrip("/") + "/")}
 
 
 def _undo_sysctl(host: Host, record: Record) -> t.Optional[Change]:
@@ -159,6 +174,13 @@ def _undo_sysctl(host: Host, record: Record) -> t.Optional[Change]:
         return None
     if now not in record.written:
         host.warn(f"kernel parameter {record.name} was set to {now!r} by others since, and is left so")
+        return None
+    forwards = now == "1" and host_sysctl.forwards(record.name)
+    later = [
+        name for name in (links.forwarders(host.run) if forwards else ()) if name not in record.before.get("links", ())
+    ]
+    if later:
+        host.warn(f"kernel parameter {record.name} stays {now}: {later[0]} came later, and needs it")
         return None
     if not host.check:
         host_sysctl.write(host, record.name, before)
@@ -179,7 +201,6 @@ def _undo_module(host: Host, record: Record) -> t.Optional[Change]:
 _UNDO: t.Dict[str, Undo] = {
     host_files.FILE: _undo_path,
     host_files.LINK: _undo_path,
-    "state": _undo_state,
     "sysctl": _undo_sysctl,
     "module": _undo_module,
     host_blocks.BLOCK: host_blocks.undo_block,

@@ -22,7 +22,7 @@ Json = t.Dict[str, t.Any]
 def read_json(path: str) -> t.Optional[Json]:
     """The object in a file, or None where there is no file."""
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             found = json.load(stream)
     except FileNotFoundError:
         return None
@@ -36,9 +36,9 @@ def read_json(path: str) -> t.Optional[Json]:
 
 
 def write_json(path: str, document: Json) -> None:
-    """Replace a file, readable for its owner only."""
+    """Replace a file, readable for its owner only; names of files may be any bytes."""
     os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    replace_file(path, pretty(document).encode(), 0o600)
+    replace_file(path, pretty(document).encode("utf-8", "surrogateescape"), 0o600)
 
 
 def pretty(document: t.Any) -> str:

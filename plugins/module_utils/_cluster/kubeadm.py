@@ -16,7 +16,8 @@ import typing as t
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents import ConfigFile, Document
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset, ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"

@@ -19,7 +19,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.documents 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import is_node, run_kubeadm
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 RUNTIME = "kubeadm"

@@ -28,7 +28,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_to
     discovery_kubeconfig,
     fingerprint,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 # A new member of etcd copies all that the others have before it counts.

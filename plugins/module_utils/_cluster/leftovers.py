@@ -2,25 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Files, directories and cgroups that a node of Kubernetes leaves behind.
+"""Files and directories that a node of Kubernetes leaves behind.
 
 Private to the collection: may change at any time.
 """
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
-import shutil
-import signal
-import time
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.cni import DEFAULT_NETWORK
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.foreign import Kept
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.record import Before
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM
 
-# Directories that belong to the node alone: what was not in them before goes, however it is called.
+# Containers are called so: another network's name may begin like one of the pods'.
+_CONTAINER = "[0-9a-f]" * 64
+# What a network of pods leaves in directories that others use, too.
 SHARED = {
-    "/var/lib/cni": ("networks/cbr0", "flannel", "results/cbr0-*", "results/cni-loopback-*", "cache/results/cbr0-*"),
+    "/var/lib/cni": (
+        "networks/{network}",
+        "flannel",
+        f"results/{{network}}-{_CONTAINER}-*",
+        f"results/cni-loopback-{_CONTAINER}-*",
+        f"cache/results/{{network}}-{_CONTAINER}-*",
+    ),
 }
 # Directories that go when they are empty and were not there before. Children stand before their parents.
 HUSKS = (
@@ -34,108 +43,107 @@ HUSKS = (
     "/var/lib/cni/cache",
     "/var/lib/cni",
 )
-_CGROUPS = ("/sys/fs/cgroup/kubepods*", "/sys/fs/cgroup/*/kubepods*")
+_NOT_EMPTY = (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST)
+
+
+class Left(t.NamedTuple):
+    """Paths to be removed with all that is in them, and directories that are empty then; what stays, and why."""
+
+    paths: t.Sequence[str] = ()
+    husks: t.Sequence[str] = ()
+    kept: t.Sequence[Kept] = ()
 
 
 def left_paths(
-    before: t.Mapping[str, t.Sequence[str]],
+    before: Before,
+    kept: t.Collection[str] = (),
     *,
-    mounted: t.Collection[str],
+    mounted: t.Collection[str] = (),
     extra: t.Sequence[str] = (),
     own: t.Sequence[str] = KUBEADM.own,
+    networks: t.Collection[str] = (DEFAULT_NETWORK,),
     root: str = "",
-) -> t.List[str]:
-    """What is to be removed, given what each directory held before; directories stand after what is in them."""
-    found: t.List[str] = []
-    for directory in own:
-        found += _own(directory, before.get(directory), mounted, root)
+) -> Left:
+    """What is to be removed, given what each directory held before; directories stand after what is in them.
+
+    kept: real paths that stay, with the directories above them; mounted: all mount points; extra: single files; own:
+    directories of the node alone; networks: those of its pods; root: where the host's paths are really.
+    """
+    links = [Kept(path, why) for path in own for why in [_why_not_followed(path, before, root)] if why]
+    followed = [path for path in own if path not in [link.what for link in links]]
+    found = [path for directory in followed for path in _own(directory, before, kept, root)]
+    single = [*_shared(networks, root), *(path for path in extra if os.path.lexists(root + path))]
+    found += [path for path in single if not _was_there(before, path)]
+    # An own directory may be an entry of another one.
+    paths = list(dict.fromkeys(part for path in found for part in _free(path, kept, root)))
+    return Left(paths, _husks(before, paths, mounted, root), links)
+
+
+def _why_not_followed(directory: str, before: Before, root: str) -> str:
+    """Why a directory of the node stays with all that is in it: it is a link, and was none when the node came."""
+    if not os.path.islink(root + directory):
+        return ""
+    place = _below(os.path.realpath(root + directory), root)
+    if before.resolved.get(directory) == place:
+        return ""
+    return f"it leads to {place} since, and nothing is known of what there is the node's; remove that by hand"
+
+
+def _own(directory: str, before: Before, kept: t.Collection[str], root: str) -> t.List[str]:
+    if not os.path.isdir(root + directory) or os.path.realpath(root + directory) in kept:
+        return []
+    held = before.directories.get(directory)
+    entries = [f"{directory}/{name}" for name in sorted(os.listdir(root + directory)) if name not in (held or ())]
+    return [*entries, *([directory] if held is None else [])]
+
+
+def _shared(networks: t.Iterable[str], root: str) -> t.Iterator[str]:
     for directory, patterns in SHARED.items():
         for pattern in patterns:
-            found += sorted(_below(path, root) for path in glob.glob(f"{root}{directory}/{pattern}"))
-    found += [path for path in extra if os.path.lexists(root + path) and not _was_there(before, path)]
-    # An own directory may be an entry of another one.
-    return list(dict.fromkeys(found + _husks(before, found, root)))
+            for network in networks:
+                whole = f"{glob.escape(root)}{directory}/{pattern.format(network=glob.escape(network))}"
+                yield from sorted(_below(path, root) for path in glob.glob(whole))
 
 
-def _own(directory: str, kept: t.Optional[t.Sequence[str]], mounted: t.Collection[str], root: str) -> t.List[str]:
-    if not os.path.isdir(root + directory):
-        return []
-    entries = [f"{directory}/{name}" for name in sorted(os.listdir(root + directory)) if name not in (kept or ())]
-    gone = kept is None and directory not in mounted
-    return [*(entry for entry in entries if entry not in mounted), *([directory] if gone else [])]
+def _free(path: str, kept: t.Collection[str], root: str) -> t.List[str]:
+    """The path itself if nothing in it stays, else what in it can go."""
+    above, name = os.path.split(root + path)
+    found, todo = [], [(path, os.path.join(os.path.realpath(above), name))]
+    while todo:
+        one, real = todo.pop()
+        if any(stays.startswith(f"{real}/") for stays in kept):
+            names = sorted(os.listdir(real), reverse=True)
+            todo += [(f"{one}/{name}", f"{real}/{name}") for name in names]
+        elif real not in kept:
+            found.append(one)
+    return found
 
 
-def _husks(before: t.Mapping[str, t.Sequence[str]], leaving: t.Sequence[str], root: str) -> t.List[str]:
-    gone = list(leaving)
+def _husks(before: Before, leaving: t.Collection[str], mounted: t.Collection[str], root: str) -> t.List[str]:
+    gone: t.List[str] = []
     for directory in HUSKS:
-        if os.path.isdir(root + directory) and not _was_there(before, directory):
-            left = {f"{directory}/{name}" for name in os.listdir(root + directory)} - set(gone)
-            if not left:
-                gone.append(directory)
-    return gone[len(leaving) :]
+        path = root + directory
+        if not os.path.isdir(path) or os.path.islink(path) or os.path.realpath(path) in mounted:
+            continue
+        left = {f"{directory}/{name}" for name in os.listdir(path)} - {*leaving, *gone}
+        if not left and not _was_there(before, directory):
+            gone.append(directory)
+    return gone
 
 
-def _was_there(before: t.Mapping[str, t.Sequence[str]], path: str) -> bool:
+def _was_there(before: Before, path: str) -> bool:
     directory, name = os.path.split(path)
-    return path in before or name in before.get(directory, ())
+    return path in before.directories or name in before.directories.get(directory, ())
 
 
 def _below(path: str, root: str) -> str:
     return path[len(root) :]
 
 
-def remove_path(path: str) -> None:
-    """Remove a file or a whole directory, which may be gone already."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.unlink(path)
-
-
 def remove_empty(directory: str) -> None:
     """Remove a directory, unless it has something in it, or is gone already."""
-    if os.path.isdir(directory) and not os.listdir(directory):
+    try:
         os.rmdir(directory)
-
-
-def left_cgroups(patterns: t.Sequence[str] = _CGROUPS) -> t.List[str]:
-    """The topmost cgroups of pods, in each hierarchy once."""
-    return sorted(
-        {os.path.realpath(path) for pattern in patterns for path in glob.glob(pattern) if os.path.isdir(path)}
-    )
-
-
-def remove_cgroup(path: str) -> None:
-    """Remove a cgroup with those below it; all have to be without processes."""
-    for directory, _children, _files in os.walk(path, topdown=False):
-        os.rmdir(directory)
-
-
-def left_processes(units: t.Sequence[str], proc: str = "/proc") -> t.List[int]:
-    """Processes of pods, and what these services left running when they were stopped."""
-    marks = ("/kubepods", *(f"/{unit}" for unit in units))
-    found = []
-    for name in filter(str.isdigit, os.listdir(proc)):
-        try:
-            with open(f"{proc}/{name}/cgroup", encoding="ascii") as stream:
-                groups = stream.read()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if any(mark in groups for mark in marks):
-            found.append(int(name))
-    return sorted(found)
-
-
-def end_processes(units: t.Sequence[str], seconds: float = 10) -> None:
-    """Kill them and wait until they are gone."""
-    end = time.monotonic() + seconds
-    while True:
-        left = left_processes(units)
-        if not left or time.monotonic() >= end:
-            return
-        for process in left:
-            try:
-                os.kill(process, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.2)
+    except OSError as error:
+        if error.errno not in _NOT_EMPTY:
+            raise

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Network links and mounts that pods left on a host.
+"""Network links that pods left on a host, and their addresses.
 
 Private to the collection: may change at any time.
 """
@@ -12,20 +12,23 @@ from __future__ import annotations
 import fnmatch
 import ipaddress
 import json
-import os
-import re
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import KUBEADM
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.foreign import Kept
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.netfilter import Owners
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
-_BRIDGE = "cni0"
-_ESCAPED = re.compile(r"\\([0-7]{3})")
+BRIDGE = "cni0"
+# What others forward by: bridges of containers and virtual machines, tunnels.
+_FORWARDERS = frozenset({"bridge", "tun", "wireguard"})
+# How the links of pods' networks are called whose chains begin so, as others may have them.
+_PREFIXES = {"KUBE-": "kube-*", "FLANNEL-": "flannel*"}
+_OTHERS = "a network of others has it"
 
 
 def _links(run: Runner) -> t.List[t.Dict[str, t.Any]]:
-    done = run(["ip", "-json", "link", "show"])
+    done = run(["ip", "-json", "-details", "link", "show"])
     if done.rc != 0:
         raise ClusterError("the network links of this host cannot be listed", where="ip -json link", why=done.output)
     return [entry for entry in json.loads(done.stdout or "[]") if "ifname" in entry]
@@ -35,15 +38,45 @@ def link_names(run: Runner) -> t.List[str]:
     return sorted(str(entry["ifname"]) for entry in _links(run))
 
 
-def left_links(run: Runner, patterns: t.Sequence[str], before: t.Collection[str]) -> t.List[str]:
-    """Links that fit the patterns or hang on the bridge of the CNI plugins, and were not there before."""
-    found = []
+def left_links(
+    run: Runner,
+    patterns: t.Sequence[str],
+    before: t.Collection[str],
+    owners: Owners,
+    namespaces: t.Collection[str] = (),
+) -> t.Tuple[t.List[str], t.List[Kept]]:
+    """Links that fit the patterns or hang on the bridge of the CNI plugins; and those of them that are not the node's.
+
+    before: those that there were before; namespaces: names of network namespaces of others in /run/netns.
+    """
+    why: t.Dict[str, str] = {}
     for entry in _links(run):
         name = str(entry["ifname"])
-        ours = any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-        if name not in before and (ours or entry.get("master") == _BRIDGE):
-            found.append(name)
-    return sorted(found, key=lambda name: (name == _BRIDGE, name))
+        port = entry.get("master") == BRIDGE and BRIDGE not in before
+        if name not in before and (port or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)):
+            theirs = name in owners.networks.links or entry.get("link_netns") in namespaces
+            why[name] = why.get(name) or (_OTHERS if theirs else _made_by(name, owners.others))
+            if port and theirs:
+                # Whatever is on a bridge loses its network with it.
+                why[BRIDGE] = _OTHERS
+    kept = [Kept(f"link {name}", why[name]) for name in sorted(why) if why[name]]
+    return sorted((name for name in why if not why[name]), key=lambda name: (name == BRIDGE, name)), kept
+
+
+def _made_by(name: str, others: t.Mapping[str, str]) -> str:
+    """Why somebody else may have made it; nothing where nobody has."""
+    fitting = (prefix for prefix, pattern in _PREFIXES.items() if fnmatch.fnmatchcase(name, pattern))
+    return next((others[prefix] for prefix in fitting if prefix in others), "")
+
+
+def forwarders(run: Runner) -> t.List[str]:
+    """Links by which a host forwards for somebody, as a bridge of containers; not those of the pods' networks."""
+    return [
+        str(entry["ifname"])
+        for entry in _links(run)
+        if (entry.get("linkinfo") or {}).get("info_kind") in _FORWARDERS
+        and not any(fnmatch.fnmatchcase(str(entry["ifname"]), pattern) for pattern in (BRIDGE, *_PREFIXES.values()))
+    ]
 
 
 def remove_link(run: Runner, name: str) -> None:
@@ -83,34 +116,3 @@ def remove_address(run: Runner, link: str, address: str) -> None:
     done = run(["ip", "address", "delete", address, "dev", link])
     if done.rc != 0 and (link, address) in addresses(run):
         raise ClusterError(f"address {address} cannot be taken from {link}", why=done.output)
-
-
-def left_mounts(mountinfo: str, prefixes: t.Sequence[str] = KUBEADM.mounts) -> t.List[str]:
-    """Mount points of pods, deepest first."""
-    targets = {_unescaped(line.split(" ")[4]) for line in mountinfo.splitlines() if line.count(" ") >= 4}
-    return sorted(
-        (path for path in targets if path.startswith(tuple(prefixes))), key=lambda path: (-path.count("/"), path)
-    )
-
-
-def mount_points(mountinfo: str) -> t.Set[str]:
-    return {_unescaped(line.split(" ")[4]) for line in mountinfo.splitlines() if line.count(" ") >= 4}
-
-
-def read_mountinfo() -> str:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as stream:
-        return stream.read()
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 8)), text)
-
-
-def unmount(run: Runner, path: str) -> None:
-    """Unmount, and let go lazily of what is still in use; the file under a network namespace goes too."""
-    if run(["umount", path]).rc != 0:
-        done = run(["umount", "--lazy", path])
-        if done.rc != 0 and path in mount_points(read_mountinfo()):
-            raise ClusterError(f"{path} cannot be unmounted", why=done.output)
-    if path.startswith("/run/netns/cni-") and os.path.exists(path):
-        os.unlink(path)

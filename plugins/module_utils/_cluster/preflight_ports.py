@@ -16,11 +16,11 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host impor
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_files import listed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import KIND as UNIT
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.processes import is_of_pods, is_of_unit, roots
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 
 _LISTENING = "0A"
 _OWN_PROGRAMS = "/var/lib/sealer/"
-_PODS = "kubepods"
 
 
 def foreign_holder(host: Host, journal: Journal, port: int) -> t.Optional[str]:
@@ -55,10 +55,13 @@ def _holders(host: Host, inodes: t.Set[str]) -> t.Iterator[str]:
 def _is_ours(host: Host, process: str, units: t.Set[str]) -> bool:
     if _target(host.at(f"/proc/{process}/exe")).startswith(_OWN_PROGRAMS):
         return True
-    groups = _text(host.at(f"/proc/{process}/cgroup"))
-    if any(group.endswith("/" + unit) or f"/{unit}/" in group for group in groups.splitlines() for unit in units):
+    lines = _text(host.at(f"/proc/{process}/cgroup")).splitlines()
+    groups = [line.split(":", 2)[2] for line in lines if line.count(":") > 1]
+    beginnings = roots(host.at("/proc"))
+    if any(is_of_unit(group, units, beginnings) for group in groups):
         return True
-    return _PODS in groups and any(unit in units for traces in BY_RUNTIME.values() for unit in traces.units)
+    node = any(unit in units for traces in BY_RUNTIME.values() for unit in traces.units)
+    return node and any(is_of_pods(group, beginnings) for group in groups)
 
 
 def _opened(directory: str) -> t.List[str]:

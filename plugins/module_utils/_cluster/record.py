@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import typing as t
+from dataclasses import dataclass, field, fields
 
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import netfilter
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import mounts, netfilter, processes
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import (
     Json,
@@ -26,6 +27,33 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces imp
 RECORD_PATH = KUBEADM.record_path
 STARTED = "started"
 DONE = "done"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is known of a host as it was before.
+
+    sysctls: values by name; directories: what was in them; files, links, addresses: those that there were; nft_tables:
+    family and name of each, None where it is not known; mounts: mount points; resolved: where directories really were
+    that were links; rules: what netfilter.snapshot() told; cgroups: those of pods.
+    """
+
+    sysctls: t.Mapping[str, str] = field(default_factory=dict)
+    directories: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    files: t.Sequence[str] = ()
+    links: t.Sequence[str] = ()
+    addresses: t.Sequence[str] = ()
+    nft_tables: t.Optional[t.Sequence[t.Sequence[str]]] = None
+    mounts: t.Sequence[str] = ()
+    resolved: t.Mapping[str, str] = field(default_factory=dict)
+    rules: t.Mapping[str, t.Sequence[str]] = field(default_factory=dict)
+    cgroups: t.Sequence[str] = ()
+
+    @classmethod
+    def of(cls, found: t.Optional[Json]) -> Before:
+        """What a record tells; without one, nothing is known."""
+        told = found["before"] if found else {}
+        return cls(**{one.name: told[one.name] for one in fields(cls) if one.name in told})
 
 
 def sysctl_path(name: str) -> str:
@@ -55,6 +83,7 @@ def _entries(directory: str) -> t.Optional[t.List[str]]:
 
 def snapshot(run: Runner, traces: Traces) -> Json:
     """What reset has to know of the host as it is now."""
+    mounted = mounts.read()
     return {
         "sysctls": {name: value for name in traces.sysctls for value in [read_sysctl(name)] if value is not None},
         "directories": {path: found for path in traces.directories for found in [_entries(path)] if found is not None},
@@ -62,6 +91,10 @@ def snapshot(run: Runner, traces: Traces) -> Json:
         "links": link_names(run),
         "addresses": [address for _link, address in addresses(run)],
         "nft_tables": [list(table) for table in netfilter.nft_tables(run)],
+        "mounts": sorted({mount.point for mount in mounted}),
+        "resolved": {path: os.path.realpath(path) for path in traces.directories if os.path.islink(path)},
+        "rules": netfilter.snapshot(run),
+        "cgroups": processes.pods_cgroups(mounted),
     }
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import typing as t
 from dataclasses import dataclass, field
 
@@ -29,6 +28,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Outcome, Steward
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.rootfs_source import Source
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tree_removal import remove_tree
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.digest import Digest
 
@@ -100,7 +100,7 @@ class Rootfs:
             self._fetch(source)
             self._steward.present(self._items())
         except (SealerError, OSError):
-            shutil.rmtree(self._host.at(self._request.path), ignore_errors=True)
+            _discard(self._host.at(self._request.path))
             if self._fresh_host:
                 self._steward.absent()
             raise
@@ -108,7 +108,7 @@ class Rootfs:
     def _fetch(self, source: Source) -> None:
         request, host = self._request, self._host
         partial = host.at(os.path.join(request.directory, f".{request.manifest.hex}.partial"))
-        shutil.rmtree(partial, ignore_errors=True)
+        _discard(partial)
         manifest = source.manifest(request.manifest)
         os.mkdir(partial, 0o755)
         try:
@@ -120,7 +120,7 @@ class Rootfs:
         except OSError as error:
             raise ClusterError("the root file system cannot be unpacked", where=request.path, why=str(error)) from error
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _discard(partial)
 
     def _items(self) -> t.List[Item]:
         request = self._request
@@ -155,5 +155,11 @@ class Rootfs:
         directory = self._host.at(self._request.directory)
         for name in host_files.listed(directory):
             if _TREE.fullmatch(name) and name != self._request.manifest.hex:
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    shutil.rmtree(os.path.join(directory, name))
+                for path in remove_tree(os.path.join(directory, name)):
+                    self._host.warn(f"{path} is left: it is mounted there")
+
+
+def _discard(path: str) -> None:
+    """Remove what an attempt made, for which there is another error to tell already."""
+    with contextlib.suppress(SealerError):
+        remove_tree(path)

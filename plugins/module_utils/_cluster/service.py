@@ -17,7 +17,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import rec
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_wait import Probe, wait_until
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import remove
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset, ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import Traces
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import replace_file

@@ -13,8 +13,18 @@ import dataclasses
 import typing as t
 
 _LOGS = ("/var/log/containers", "/var/log/pods")
-_NETWORK = ("/etc/cni/net.d", "/etc/cni", "/lib/modules", "/run/flannel", "/run/netns", "/var/lib/cni")
-_FORWARDING = (
+_NETWORK = (
+    "/etc/cni/net.d",
+    "/etc/cni",
+    "/lib/modules",
+    "/run/flannel",
+    "/run/netns",
+    "/var/lib/cni",
+    "/var/lib/cni/networks",
+    "/var/lib/cni/results",
+)
+# Containers of others need these, too.
+FORWARDING = (
     "net.bridge.bridge-nf-call-ip6tables",
     "net.bridge.bridge-nf-call-iptables",
     "net.ipv4.conf.all.forwarding",
@@ -49,7 +59,7 @@ class EtcdPlace:
 
     sign: a path that is there with it, empty where it is no business of ours; ca, certificate, key: how a client is
     known; suffix: what follows the name of the node in that of the member, as a regular expression; name: the file
-    that holds the member's name, where the runtime's reset does not take it out; loopback: whether members answer
+    that holds the member's name; named: the regular expression that finds it there; loopback: whether members answer
     clients of their own hosts alone.
     """
 
@@ -59,6 +69,7 @@ class EtcdPlace:
     key: str = ""
     suffix: str = ""
     name: str = ""
+    named: str = r"(\S+)"
     loopback: bool = False
 
 
@@ -67,10 +78,12 @@ class Traces:
     """A runtime as reset sees it.
 
     record_path: where is kept what the host was like before; nodes: files that only a node has; own: directories
-    that are removed with all that is in them, but for what was there before; files: single files like that;
+    that are removed with all that is in them, but for what was there before; shared: those among them that other
+    programs use under the same name, which go whole or not at all; files: single files like own directories;
     directories: those whose entries are noted; ctr: how to ask its container runtime, whose socket is there while it
-    can be asked; units: services, stopped in this order; reset: its own way to reset, if it has one, run once they are
-    stopped if reset_stopped is set; etcd: its member of etcd, as far as this collection looks after it.
+    can be asked; units: services, stopped in this order; kubelet, containerd: where these mount what pods need; cni: a
+    directory with the configuration of the pods' networks, if the runtime has one of its own; reset: what asks any
+    container runtime to remove its pods, if the runtime has that; etcd: its member of etcd.
     """
 
     record_path: str
@@ -81,9 +94,11 @@ class Traces:
     sysctls: t.Sequence[str]
     units: t.Sequence[str]
     ctr: t.Sequence[str]
-    reset: t.Sequence[str]
-    reset_stopped: bool
-    mounts: t.Sequence[str]
+    kubelet: str
+    containerd: str
+    shared: t.Sequence[str] = ()
+    cni: str = ""
+    reset: t.Sequence[str] = ()
     socket: str = ""
     etcd: EtcdPlace = EtcdPlace()
 
@@ -111,19 +126,17 @@ KUBEADM = Traces(
     sysctls=_SYSCTLS,
     units=("kubelet.service",),
     ctr=("ctr", "--address", "{socket}", "--namespace", "k8s.io"),
-    reset=("kubeadm", "reset", "--force", "--cri-socket", "{cri_socket}"),
-    reset_stopped=False,
-    mounts=(
-        "/var/lib/kubelet/",
-        "/run/netns/cni-",
-        "/run/containerd/io.containerd.runtime.v2.task/k8s.io/",
-        "/run/containerd/io.containerd.grpc.v1.cri/",
-    ),
+    kubelet="/var/lib/kubelet",
+    containerd="/run/containerd",
+    # It empties directories, too, also what is mounted there: it is run where it sees none of them.
+    reset=("kubeadm", "reset", "--force", "--skip-phases=remove-etcd-member", "--cri-socket", "{cri_socket}"),
     etcd=EtcdPlace(
         sign="/etc/kubernetes/manifests/etcd.yaml",
         ca="/etc/kubernetes/pki/etcd/ca.crt",
         certificate="/etc/kubernetes/pki/etcd/server.crt",
         key="/etc/kubernetes/pki/etcd/server.key",
+        name="/etc/kubernetes/manifests/etcd.yaml",
+        named=r"--name=(\S+)",
     ),
 )
 
@@ -141,13 +154,12 @@ K0S = Traces(
         "/var/lib/kubelet",
         *_LOGS,
     ),
-    sysctls=(*_SYSCTLS, *_FORWARDING),
+    sysctls=(*_SYSCTLS, *FORWARDING),
     units=("k0scontroller.service", "k0sworker.service"),
     # Without a limit it tries for ten seconds to reach a containerd that was killed and left its socket.
     ctr=("k0s", "ctr", "--connect-timeout", "2s", "--namespace", "k8s.io"),
-    reset=("k0s", "reset"),
-    reset_stopped=True,
-    mounts=("/var/lib/k0s/kubelet/", "/run/netns/cni-", "/run/k0s/"),
+    kubelet="/var/lib/k0s/kubelet",
+    containerd="/run/k0s/containerd",
     socket="/run/k0s/containerd.sock",
     etcd=EtcdPlace(
         sign="/var/lib/k0s/etcd/member",
@@ -184,12 +196,13 @@ K3S = Traces(
     own=_K3S_OWN,
     files=("/run/xtables.lock",),
     directories=(*(path for path in _NETWORK if path not in _K3S_OWN), *_K3S_OWN),
-    sysctls=(*_SYSCTLS, *_FORWARDING),
+    sysctls=(*_SYSCTLS, *FORWARDING),
     units=("k3s.service", "k3s-agent.service"),
     ctr=("k3s", "ctr", "--namespace", "k8s.io"),
-    reset=(),
-    reset_stopped=True,
-    mounts=("/var/lib/kubelet/", "/run/netns/cni-", "/run/k3s/"),
+    kubelet="/var/lib/kubelet",
+    containerd="/run/k3s/containerd",
+    shared=("/run/containerd", "/run/nri"),
+    cni="/var/lib/rancher/k3s/agent/etc/cni/net.d",
     socket="/run/k3s/containerd/containerd.sock",
     etcd=EtcdPlace(
         sign="/var/lib/rancher/k3s/server/db/etcd",

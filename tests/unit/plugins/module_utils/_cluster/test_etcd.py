@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -155,6 +156,55 @@ def test_who_cannot_leave_says_why(tmp_path: pathlib.Path) -> None:
     assert "name" in Etcd(Cluster("cp1").run, place).leave()
     (tmp_path / "name").write_text("cp1")
     assert "refused" in Etcd(lambda *_given, **_options: Completed(1, "", "refused"), place).leave()
+
+
+def leaver(cluster: Cluster, directory: pathlib.Path) -> Etcd:
+    """etcd as cp2 sees it."""
+    (directory / "etcd.yaml").write_text("    - etcd\n    - --name=cp2\n")
+    manifest = str(directory / "etcd.yaml")
+    return Etcd(cluster.run, dataclasses.replace(KUBEADM.etcd, sign=manifest, name=manifest))
+
+
+@pytest.mark.parametrize(
+    ("names", "silent", "told"),
+    [
+        (("cp1", "cp2", "cp3"), (), ""),
+        (("cp1", "cp2"), (), ""),
+        (("cp1", "cp2", "cp3", "cp4"), (1,), ""),
+        (("cp1", "cp2", "cp3"), (1,), "cp1: it does not answer"),
+        (("cp1", "cp2"), (1,), "cp1: it does not answer"),
+        (("cp2",), (), "it is the last one"),
+        # It is no member any more.
+        (("cp1", "cp3"), (1,), ""),
+    ],
+)
+def test_nobody_leaves_who_takes_the_quorum_along(
+    names: t.Sequence[str], silent: t.Sequence[int], told: str, tmp_path: pathlib.Path
+) -> None:
+    cluster = Cluster(*names)
+    cluster.silent = {f"https://10.0.0.{number}:2379" for number in silent}
+    with pytest.raises(ClusterError, match=f"{told}. (Bring|To end)") if told else contextlib.nullcontext():
+        leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
+    assert cluster.removed == []
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_member_without_a_quorum_may_have_the_last_copy(alive: bool, tmp_path: pathlib.Path) -> None:
+    cluster = Cluster("cp1", "cp2", "cp3")
+
+    def run(command: t.Sequence[str], **_options: t.Any) -> Completed:
+        return Completed(0 if alive and "status" in command else 1, "", "context deadline exceeded")
+
+    cluster.run = run  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="last copy of the cluster's data") if alive else contextlib.nullcontext():
+        leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
+
+
+def test_a_host_without_a_member_may_always_leave(tmp_path: pathlib.Path) -> None:
+    cluster = Cluster("cp1")
+    etcd_elsewhere = leaver(cluster, tmp_path)
+    (tmp_path / "etcd.yaml").unlink()
+    etcd_elsewhere.refuse_to_leave_without_quorum()
 
 
 def test_the_place_of_the_runtime_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:

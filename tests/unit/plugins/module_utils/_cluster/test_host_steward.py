@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import stat
+import subprocess
 import typing as t
 from functools import partial
 from pathlib import Path
 
 import pytest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import links
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import (
@@ -32,6 +35,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journ
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Outcome, Steward
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.namespaces import in_own_namespaces, mount
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -355,6 +359,96 @@ def test_keep_state(root: Path) -> None:
     who.absent(keep_state=True)
     assert (root / "data/new/blob").exists()
     assert any("/data/new is left" in warning for warning in host.warnings)
+
+
+def run_for_real(command: t.Sequence[str], **_options: t.Any) -> Completed:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def use(root: Path, *paths: str) -> None:
+    """An owner has directories for data, in which its programs keep some."""
+    who, _host, _systemd = steward(root)
+    who.present([StateItem(path) for path in ("/data/new", "/data/empty")])
+    for path in paths:
+        (root / path).mkdir(parents=True, exist_ok=True)
+        (root / path / "file").write_text("theirs")
+
+
+def left_in(root: Path, name: str) -> list[str]:
+    return sorted(str(path.relative_to(root / name)) for path in (root / name).rglob("*"))
+
+
+@in_own_namespaces
+def test_what_others_mount_in_a_directory_for_data_stays(root: Path) -> None:
+    use(root, "data/new/a/b", "data/new/nas", "data/empty/nas", "data/new/tmpmounts/containerd-mount12")
+    for number, path in enumerate(("data/new/nas", "data/empty/nas", "data/new/tmpmounts/containerd-mount12")):
+        mount(str(root / "data/mine") if number == 1 else "tmpfs", root / path)
+        (root / path / "file").write_text("precious")
+    predicted, told = take_back(root, check=True)
+    host = Host(run_for_real, root=str(root))
+    gone = Steward(host, Journal.read(str(root / "var/lib/sealer/host.json")), "x").absent()
+    assert (gone.diff, host.warnings) == (predicted.diff, told.warnings)
+    assert (left_in(root, "data/new"), left_in(root, "data/empty")) == (["nas", "nas/file"], ["nas", "nas/file"])
+    kept = sorted(text.partition(" is left: ")[0] for text in host.warnings)
+    assert kept == [f"{root}/data/empty/nas", f"{root}/data/new/nas"]
+    assert (root / "data/mine/file").read_text() == "precious"
+    assert take_back(root)[0].diff == {"before": "", "after": ""}
+
+
+@in_own_namespaces
+def test_what_is_mounted_over_a_directory_for_data_stays(root: Path) -> None:
+    mount("tmpfs", root / "data/empty")
+    use(root, "data/new", "data/empty")
+    mount("tmpfs", root / "data/new")
+    (root / "data/new/file").write_text("precious")
+    _gone, host = take_back(root)
+    # A disk that was there before is emptied, and nothing else.
+    assert (left_in(root, "data/new"), left_in(root, "data/empty")) == (["file"], [])
+    assert host.warnings == ["directory /data/new is left: something was mounted there since"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+@in_own_namespaces
+def test_a_directory_in_which_others_listen_stays_whole(root: Path, check: bool) -> None:
+    use(root, "data/new/task/moby", "data/empty/task")
+    with socket.socket(socket.AF_UNIX) as docker:
+        docker.bind(str(root / "data/new/containerd.sock"))
+        docker.listen()
+        _gone, host = take_back(root, check=check)
+        assert left_in(root, "data/new") == ["containerd.sock", "task", "task/moby", "task/moby/file"]
+    why = f"others use it, too: {root}/data/new/containerd.sock: "
+    assert [why in text and "listens there" in text for text in host.warnings] == [True]
+    assert left_in(root, "data/empty") == (["task", "task/file"] if check else [])
+
+
+def test_a_directory_for_data_may_be_deep(root: Path) -> None:
+    use(root)
+    current = os.open(root / "data/new", os.O_RDONLY)
+    for _level in range(1500):
+        os.mkdir("directory", dir_fd=current)
+        inner = os.open("directory", os.O_RDONLY, dir_fd=current)
+        os.close(current)
+        current = inner
+    os.close(current)
+    take_back(root)
+    assert not (root / "data/new").exists()
+
+
+@pytest.mark.parametrize("later", [True, False])
+def test_a_host_by_which_others_forward_goes_on_forwarding(
+    root: Path, later: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ["virbr0"]
+    monkeypatch.setattr(links, "forwarders", lambda _run: list(there))
+    who, _host, _systemd = steward(root)
+    who.present([SysctlItem("net.ipv4.ip_forward", "1"), SysctlItem("net.ipv4.other", "2")])
+    there += ["docker0"] if later else []
+    _gone, host = take_back(root)
+    assert (root / "proc/sys/net/ipv4/ip_forward").read_text().strip() == ("1" if later else "0")
+    assert (root / "proc/sys/net/ipv4/other").read_text().split() == ["1", "2"]
+    told = ["kernel parameter net.ipv4.ip_forward stays 1: docker0 came later, and needs it"]
+    assert host.warnings == (told if later else [])
 
 
 def test_units_of_before_come_back(root: Path) -> None:

@@ -30,7 +30,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import read_json, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import ResetSettings
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.tests.unit.certificates import Certificates
 

@@ -70,6 +70,7 @@ def look(root: Path, wanted: Wanted | None = None, units: t.Sequence[str] = (), 
 
 def listen(root: Path, exe: str, cgroup: str) -> None:
     put(root, "proc/net/tcp", HEAD + CONNECTION + LISTENER)
+    put(root, "proc/self/mountinfo", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
     put(root, "proc/42/comm", "program\n")
     put(root, "proc/42/cgroup", cgroup)
     (root / "proc/42/exe").symlink_to(exe)
@@ -178,6 +179,8 @@ def test_all_problems_come_together(root: Path) -> None:
         ("/kube-apiserver", "0::/kubepods.slice/x\n", ["kubelet.service"], True),
         ("/usr/local/bin/envoy", "0::/kubepods/x\n", ["k0sworker.service"], True),
         ("/kube-apiserver", "0::/kubepods.slice/x\n", [], False),
+        ("/kube-apiserver", "0::/docker/c0ffee/kubepods/x\n", ["kubelet.service"], False),
+        ("/usr/bin/k3s", "0::/lxc/x/system.slice/k3s.service\n", ["k3s.service"], False),
     ],
 )
 def test_ports_held_by_our_own(root: Path, exe: str, cgroup: str, units: list[str], ours: bool) -> None:
