@@ -107,8 +107,11 @@ runtime_output:
   sample: "[reset] Stopping the kubelet service"
 """
 
+import typing as t
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import Cleared, NodeReset
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import (
@@ -121,48 +124,55 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_surve
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
+ARGUMENT_SPEC: Json = {
+    "runtime": {"type": "str", "choices": sorted(BY_RUNTIME), "default": "kubeadm"},
+    "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
+    "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
+    "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+    "keep_quorum": {"type": "bool", "default": False},
+    "force": {"type": "bool", "default": False},
+}
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "runtime": {"type": "str", "choices": sorted(BY_RUNTIME), "default": "kubeadm"},
-            "cri_socket": {"type": "str", "default": DEFAULT_CRI_SOCKET},
-            "cni_files": {"type": "list", "elements": "str", "default": list(DEFAULT_CNI_FILES)},
-            "links": {"type": "list", "elements": "str", "default": list(DEFAULT_LINKS)},
-            "addresses": {"type": "list", "elements": "str", "default": []},
-            "keep_quorum": {"type": "bool", "default": False},
-            "force": {"type": "bool", "default": False},
-        },
-        supports_check_mode=True,
-    )
-    done = Cleared()
+
+def run_module(module: AnsibleModule) -> Json:
+    """Do it; the result of the module."""
     params = dict(module.params)
     traces = BY_RUNTIME[params.pop("runtime")]
-    try:
-        node = NodeReset(module_runner(module), ResetSettings(**params), traces)
-        found = node.survey()
-        if node.foreign:
-            module.warn(
-                "This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it."
-            )
-        if found.lines():
-            node.refuse()
-        if found.lines() and not module.check_mode:
-            done = node.clear()
-    except (SealerError, OSError) as error:
-        module.fail_json(msg=printable(error))
+    node = NodeReset(module_runner(module), ResetSettings(**params), traces)
+    found, done = node.survey(), Cleared()
+    if node.foreign:
+        module.warn("This host is a node that sealer.cluster did not make; it is left alone. Use force to reset it.")
+    lines = found.lines()
+    if lines:
+        node.refuse()
+    if lines and not module.check_mode:
+        done = node.clear()
     if done.hindrance:
         module.warn(f"The member of etcd could not leave: {done.hindrance}")
-    lines, kept = found.lines(), list(map(printable, [*found.kept, *done.met]))
+    kept = list(map(printable, [*found.kept, *done.met]))
     for line in kept:
         module.warn(f"Left as it is: {line}")
-    module.exit_json(
-        changed=bool(lines),
-        removed=lines,
-        kept=kept,
-        diff={"before": "".join(f"{line}\n" for line in [*lines, *kept]), "after": "".join(f"{k}\n" for k in kept)},
+    return {
+        "changed": bool(lines),
+        "removed": lines,
+        "kept": kept,
+        "diff": {"before": text_of([*lines, *kept]), "after": text_of(kept)},
         **({"runtime_output": tail(done.said)} if done.said else {}),
-    )
+    }
+
+
+def text_of(lines: t.Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = run_module(module)
+    except (SealerError, OSError) as error:
+        module.fail_json(msg=printable(error))
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ from ansible_collections.sealer.cluster.tests.lab.cluster_state import (
     watched,
     worker,
 )
-from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
+from ansible_collections.sealer.cluster.tests.lab.foreign import (
+    put_foreign_into_nodes,
+    require_foreign,
+    require_foreign_in_nodes,
+)
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 from ansible_collections.sealer.cluster.tests.lab.runtimes import K0S, K3S, Runtime
 
@@ -88,9 +92,11 @@ def test_a_second_run_changes_and_restarts_nothing(runtime: Runtime, pair: Lab, 
 
 
 def test_reset_leaves_the_hosts_as_they_were(pair: Lab, pair_site: Run, before: Inventories) -> None:
-    """The data of a database is its owner's and was left to them."""
+    """The data of a database is its owner's and was left to them, and so is what somebody else put into the nodes."""
+    put_foreign_into_nodes(pair)
     run = pair.play("reset", variables={"sealer_reset": True})
     assert run.status == 0, run.text
+    require_foreign_in_nodes(pair)
     for host in pair.hosts:
         pair.ssh(host, f"rm -rf {mysql.DATA}")
     assert pair.changes_since(before) == {}

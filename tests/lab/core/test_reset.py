@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.sealer.cluster.tests.lab.foreign import require_foreign
+from ansible_collections.sealer.cluster.tests.lab.foreign import (
+    put_foreign_into_nodes,
+    require_foreign,
+    require_foreign_in_nodes,
+)
 from ansible_collections.sealer.cluster.tests.lab.lab import Inventories, Lab, Run
 
 
@@ -17,8 +21,13 @@ def test_reset_asks_to_be_confirmed(lab: Lab, site: Run) -> None:
 
 
 def test_reset_leaves_the_hosts_as_they_were(lab: Lab, site: Run, before: Inventories) -> None:
+    """What somebody else has put into the nodes since is told, and goes on."""
+    put_foreign_into_nodes(lab)
     run = lab.play("reset", variables={"sealer_reset": True})
     assert run.status == 0, run.text
+    for kept in ("/var/lib/etcd/foreign/nas: tmpfs", "/var/log/pods/foreign/nas", "CNI network foreign"):
+        assert kept in " ".join(run.text.split())
+    require_foreign_in_nodes(lab)
     assert lab.changes_since(before) == {}
     require_foreign(lab)
 

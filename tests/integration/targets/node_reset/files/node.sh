@@ -10,8 +10,9 @@ mkdir -p /etc/rancher/k3s /etc/rancher/node /run/flannel /var/lib/cni/networks/c
 echo 'apiVersion: v1' | tee /etc/rancher/k3s/k3s.yaml >/var/lib/rancher/k3s/agent/kubelet.kubeconfig
 echo '{}' >/etc/cni/net.d/10-flannel.conflist
 touch /run/k3s.runs /run/flannel/subnet.env /var/lib/cni/networks/cbr0/10.42.0.2 /var/log/pods/web/0.log
-mkdir -p /var/lib/kubelet/pods/web/secret /sys/fs/cgroup/kubepods/web
-mount -t tmpfs none /var/lib/kubelet/pods/web/secret
+volume=/var/lib/kubelet/pods/6a1f1c3e-8f0e-4a53-9d0c-0123456789ab/volumes/kubernetes.io~secret/web
+mkdir -p "$volume" /sys/fs/cgroup/kubepods/web
+mount -t tmpfs none "$volume"
 ip link add cni0 type bridge
 ip link add vethweb type veth peer name eth0
 ip link set vethweb master cni0
