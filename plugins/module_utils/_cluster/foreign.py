@@ -16,6 +16,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import mou
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.processes import PROC, Process, Processes
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
+_OWN_PROGRAMS = "/var/lib/sealer/"
 _KUBELETS = frozenset({"kubelet", "kubelite", "k3s-agent", "k3s-server"})
 # By what names chains and links begin that such a program makes in the network namespace where it runs.
 _AGENTS = {
@@ -134,6 +135,8 @@ def refuse_other_node(processes: Processes, record: str) -> None:
     record: the file that tells what the host was like before it became ours.
     """
     for process in _running(_KUBELETS, processes, "mnt"):
+        if processes.program(process.number).startswith(_OWN_PROGRAMS):
+            continue
         raise ClusterError(
             "another node of Kubernetes runs on this host, and what is whose cannot be told apart",
             why=f"{processes.described(process.number)} is none of this collection's",

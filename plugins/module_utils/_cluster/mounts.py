@@ -24,6 +24,8 @@ _ESCAPED = re.compile(r"\\([0-7]{3})")
 # A pod's UID: of a static pod it is a hash.
 _POD = r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}"
 _KUBELET = r"/(pods/" + _POD + r"/(volumes|volume-subpaths|volumeDevices|plugins)|plugins)/.+"
+# What containerd mounts in its data: by snapshotters, and while it unpacks an image.
+_DATA = r"/(.+/)?(tmpmounts/containerd-mount[0-9]+|io\.containerd\.snapshotter\.v1\.[^/]+/.+)"
 _CONTAINERD = r"/io\.containerd\.(runtime\.v2\.task/k8s\.io|grpc\.v1\.cri/sandboxes)/(?P<container>[^/]+)/.+"
 
 
@@ -66,6 +68,7 @@ def of_node(found: t.Iterable[Mount], traces: Traces, before: t.Collection[str] 
         re.compile(re.escape(os.path.realpath(traces.kubelet)) + _KUBELET),
         re.compile(re.escape(traces.containerd) + _CONTAINERD),
         NAMESPACE,
+        *(re.compile(re.escape(os.path.realpath(path)) + _DATA) for path in traces.own),
     ]
     ours = [
         mount

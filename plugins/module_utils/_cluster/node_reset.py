@@ -72,7 +72,8 @@ class NodeReset:
 
     def refuse(self) -> None:
         """Raise ClusterError where the reset would harm others; changes nothing."""
-        foreign.refuse_other_node(processes.Processes(self._traces.units), self._traces.record_path)
+        running = processes.Processes(self._traces.units, self._traces.own)
+        foreign.refuse_other_node(running, self._traces.record_path)
         if self._settings.keep_quorum:
             self._etcd.refuse_to_leave_without_quorum()
 
@@ -85,7 +86,7 @@ class NodeReset:
         hindrance = self._etcd.leave()
         self._stop()
         said = self._remove_pods()
-        processes.end_processes(self._traces.units)
+        processes.end_processes(self._traces.units, self._traces.own)
         self._remove_network(self.survey())
         self._remove_files()
         left = [line for line in self.survey().lines() if self._traces.record_path not in line]

@@ -32,6 +32,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces imp
 DEFAULT_CRI_SOCKET = "unix:///run/containerd/containerd.sock"
 DEFAULT_CNI_FILES = ("10-flannel.conflist",)
 DEFAULT_LINKS = ("cni0", "flannel.*", "flannel-v6.*", "kube-ipvs0")
+_FLANNEL = "/run/flannel"
 _CONFIGURATIONS = "/etc/cni/net.d"
 _CONTAINERS = ('labels."io.cri-containerd.kind"==container', 'labels."io.cri-containerd.kind"==sandbox')
 
@@ -97,11 +98,13 @@ class Surveyor:
     def survey(self, met: t.Iterable[Kept] = ()) -> Survey:
         """What is there; met: what was come across that stays while something was removed."""
         mounted = mounts.read()
-        running = processes.Processes(self._traces.units)
+        running = processes.Processes(self._traces.units, self._traces.own)
         containers, others = self.containers()
         pods, namespaces = self._pods_mounts(mounted, running, others)
-        in_directories = [*self._in_directories(mounted, pods, running), *met]
         owners = netfilter.Owners(networks=self._networks(), others=foreign.agents(running))
+        in_directories = [*self._in_directories(mounted, pods, running), *met]
+        if os.path.isdir(_FLANNEL) and "FLANNEL-" in owners.others:
+            in_directories.append(Kept(os.path.realpath(_FLANNEL), owners.others["FLANNEL-"]))
         names = [os.path.basename(kept.what) for kept in namespaces]
         found_links, kept_links = links.left_links(self._run, self._settings.links, self._before.links, owners, names)
         rules, kept_rules = netfilter.rulesets(self._run, owners, self._before.rules)

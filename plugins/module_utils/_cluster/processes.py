@@ -67,11 +67,16 @@ def _relative(group: str, beginnings: t.Iterable[str]) -> t.Iterator[t.List[str]
 
 
 class Processes:
-    """All processes at one moment, and which of them are the node's."""
+    """All processes at one moment, and which of them are the node's.
 
-    def __init__(self, units: t.Collection[str], proc: str = "") -> None:
+    units: the node's services; directories: those of the node's own programs.
+    """
+
+    def __init__(self, units: t.Collection[str], directories: t.Sequence[str] = (), proc: str = "") -> None:
         self.proc = proc or PROC
         self._units = units
+        self._programs = tuple(f"{directory}/" for directory in directories)
+        self._files = self.namespace("self", "mnt")
         self._roots = roots(self.proc)
         self.all = {process.number: process for process in map(self._read, self._numbers()) if process is not None}
         self._ours = {number for number in self.all if self._is_ours(number)}
@@ -94,12 +99,17 @@ class Processes:
             return stream.read()
 
     def _is_ours(self, number: int) -> bool:
-        """Whether it, or a process that it descends from, is in a control group of the node."""
+        """Whether it, or a process that it descends from, is in a control group of the node or a program of its own.
+
+        A kubelet may have put itself into another control group, and a container may have programs with such paths.
+        """
         seen: t.Set[int] = set()
         while number in self.all and number not in seen:
             seen.add(number)
             process = self.all[number]
             if any(self._is_of_node(group) for group in process.groups):
+                return True
+            if self.program(number).startswith(self._programs) and self.namespace(number, "mnt") == self._files:
                 return True
             number = process.parent
         return False
@@ -121,6 +131,13 @@ class Processes:
         place = f" in {max(groups, key=len)}" if groups else ""
         return f"{process.name} (process {number}{place})"
 
+    def program(self, number: int) -> str:
+        """The path of what a process runs, in the files that it sees; empty where that cannot be told."""
+        try:
+            return os.readlink(f"{self.proc}/{number}/exe")
+        except OSError:
+            return ""
+
     def namespace(self, number: t.Union[int, str], kind: str) -> t.Optional[int]:
         """The number of a namespace of a process, which may be `self` (namespaces(7)); None where it is gone."""
         try:
@@ -129,11 +146,11 @@ class Processes:
             return None
 
 
-def end_processes(units: t.Collection[str], seconds: float = 10) -> None:
+def end_processes(units: t.Collection[str], directories: t.Sequence[str], seconds: float = 10) -> None:
     """Kill the node's processes and wait until they are gone."""
     end = time.monotonic() + seconds
     while True:
-        left = Processes(units).of_node()
+        left = Processes(units, directories).of_node()
         if not left or time.monotonic() >= end:
             return
         for process in left:

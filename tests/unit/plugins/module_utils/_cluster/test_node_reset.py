@@ -373,18 +373,24 @@ def test_rules_in_chains_that_were_there_before_are_as_before(tmp_path: pathlib.
     assert kept == ["iptables-nft -t filter KUBE-FORWARD: was there before"]
 
 
+@pytest.mark.parametrize(("name", "chain"), [("kube-proxy", "KUBE-FORWARD"), ("flanneld", "FLANNEL-FWD")])
 @in_own_namespaces
-def test_another_kube_proxy_in_the_same_network_keeps_its_chains(tmp_path: pathlib.Path) -> None:
+def test_another_program_of_a_node_in_the_same_network_keeps_its_chains(
+    name: str, chain: str, tmp_path: pathlib.Path
+) -> None:
     node = Node("kubeadm", tmp_path)
     node.begin()
     node.become_one()
     add("filter", ["-N KUBE-FORWARD", "-A FORWARD -j KUBE-FORWARD", "-N FLANNEL-FWD", "-A FORWARD -j FLANNEL-FWD"])
-    (tmp_path / "kube-proxy").symlink_to("/bin/sleep")
-    with subprocess.Popen([tmp_path / "kube-proxy", "60"]) as proxy:
+    (tmp_path / name).symlink_to("/bin/sleep")
+    with subprocess.Popen([tmp_path / name, "60"]) as program:
         kept = node.reset()
-        proxy.kill()
-    assert "-A FORWARD -j KUBE-FORWARD" in rules() and "FLANNEL" not in "\n".join(rules())
-    assert [line for line in kept if "KUBE-FORWARD: kube-proxy (process" in line]
+        program.kill()
+    assert ("-A FORWARD -j KUBE-FORWARD" in rules()) is (name == "kube-proxy")
+    assert (
+        ("-A FORWARD -j FLANNEL-FWD" in rules()) is os.path.exists("/run/flannel/theirs/file") is (name == "flanneld")
+    )
+    assert [line for line in kept if f"{chain}: {name} (process" in line]
 
 
 def link(*words: str) -> None:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import shutil
 import subprocess
 import typing as t
 
@@ -30,7 +32,7 @@ def process(proc: pathlib.Path, number: int, group: str, parent: int = 1, name: 
 def of_node(proc: pathlib.Path, mountinfo: str = HOST) -> t.List[int]:
     (proc / "self").mkdir(parents=True, exist_ok=True)
     (proc / "self/mountinfo").write_text(mountinfo)
-    return Processes(UNITS, str(proc)).of_node()
+    return Processes(UNITS, proc=str(proc)).of_node()
 
 
 @pytest.mark.parametrize(
@@ -83,9 +85,25 @@ def test_what_the_node_started_is_the_nodes_wherever_it_went(tmp_path: pathlib.P
     # Gone before it could be looked at.
     (tmp_path / "30").mkdir()
     assert of_node(tmp_path) == [10, 11, 12]
-    found = Processes(UNITS, str(tmp_path))
+    found = Processes(UNITS, proc=str(tmp_path))
     assert [one.number for one in found.others()] == [1, 20, 21]
     assert found.described(21) == "program (process 21 in /docker/c0ffee/kubepods)"
+
+
+@in_own_namespaces
+def test_a_program_of_the_nodes_own_is_the_nodes_but_not_in_a_container(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "own").mkdir()
+    shutil.copy("/bin/sleep", tmp_path / "own/kubelet")
+    started = [subprocess.Popen([tmp_path / "own/kubelet", "60"])]
+    started.append(subprocess.Popen(["unshare", "--mount", tmp_path / "own/kubelet", "60"]))
+    numbers = [one.pid for one in started]
+    # Until both run it.
+    while {Processes(UNITS).all[number].name for number in numbers} != {"kubelet"}:
+        os.sched_yield()
+    assert Processes(UNITS, [str(tmp_path / "own")]).of_node() == numbers[:1]
+    assert Processes(UNITS, [str(tmp_path / "ow")]).of_node() == []
+    for one in started:
+        one.kill()
 
 
 @in_own_namespaces
@@ -96,7 +114,7 @@ def test_the_nodes_processes_are_ended_and_no_other(monkeypatch: pytest.MonkeyPa
     (tmp_path / "self").mkdir()
     (tmp_path / "self/mountinfo").write_text(HOST)
     monkeypatch.setattr(processes, "PROC", str(tmp_path))
-    processes.end_processes(UNITS, seconds=0.01)
+    processes.end_processes(UNITS, [], seconds=0.01)
     assert started[0].wait() < 0
     assert started[1].poll() is None
 
