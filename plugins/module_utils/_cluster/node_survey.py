@@ -10,6 +10,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import os
 import typing as t
 
@@ -199,7 +200,12 @@ class Surveyor:
         """Values to be put back; where others have come to forward by this host, it goes on forwarding."""
         now = {name: record.read_sysctl(name) for name in self._before.sysctls}
         changed = {name: value for name, value in self._before.sysctls.items() if now[name] not in (None, value)}
-        later = [name for name in links.forwarders(self._run) if name not in self._before.links]
+        later = [
+            name
+            for name in links.forwarders(self._run)
+            if name not in self._before.links
+            and not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._settings.links)
+        ]
         needed = [name for name in changed if later and name in FORWARDING and now[name] == "1"]
         kept = [Kept(f"sysctl {name} = 1", f"{later[0]} came later, and needs it") for name in needed]
         return {name: value for name, value in changed.items() if name not in needed}, kept

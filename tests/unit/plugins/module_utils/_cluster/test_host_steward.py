@@ -35,6 +35,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journ
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Outcome, Steward
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.deep_directory import make_deep
 from ansible_collections.sealer.cluster.tests.unit.namespaces import in_own_namespaces, mount
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -424,13 +425,7 @@ def test_a_directory_in_which_others_listen_stays_whole(root: Path, check: bool)
 
 def test_a_directory_for_data_may_be_deep(root: Path) -> None:
     use(root)
-    current = os.open(root / "data/new", os.O_RDONLY)
-    for _level in range(1500):
-        os.mkdir("directory", dir_fd=current)
-        inner = os.open("directory", os.O_RDONLY, dir_fd=current)
-        os.close(current)
-        current = inner
-    os.close(current)
+    make_deep(root / "data/new")
     take_back(root)
     assert not (root / "data/new").exists()
 

@@ -21,6 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands i
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import NodeReset
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_survey import ResetSettings, printable
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.deep_directory import make_deep
 from ansible_collections.sealer.cluster.tests.unit.namespaces import in_own_namespaces, mount
 
 RUNTIMES = sorted(traces.BY_RUNTIME)
@@ -97,6 +98,14 @@ class Node:
         return kept
 
 
+def made(runtime: str, directory: pathlib.Path) -> Node:
+    """A node on a host that had nothing before."""
+    node = Node(runtime, directory)
+    node.begin()
+    node.become_one()
+    return node
+
+
 def put(path: str) -> None:
     pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
     pathlib.Path(path).write_text("precious")
@@ -111,9 +120,7 @@ def found(*places: str) -> t.List[str]:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @in_own_namespaces
 def test_nothing_is_left_of_a_node(runtime: str, tmp_path: pathlib.Path) -> None:
-    node = Node(runtime, tmp_path)
-    node.begin()
-    node.become_one()
+    node = made(runtime, tmp_path)
     assert node.reset() == []
     assert found(*PLACES, "/etc/kubernetes", "/etc/rancher", "/etc/k0s") == []
 
@@ -160,9 +167,7 @@ def test_a_disk_of_the_nodes_own_is_emptied_and_one_that_came_later_is_not(
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @in_own_namespaces
 def test_links_lead_nowhere(runtime: str, tmp_path: pathlib.Path) -> None:
-    node = Node(runtime, tmp_path)
-    node.begin()
-    node.become_one()
+    node = made(runtime, tmp_path)
     if node.traces.kubelet == "/var/lib/kubelet":
         subprocess.run(["umount", f"/var/lib/kubelet/pods/{POD}/volumes/kubernetes.io~nfs/share"], check=True)
     for place in ("/var/log/pods", "/var/lib/kubelet"):
@@ -192,22 +197,15 @@ def test_a_link_that_was_there_before_holds_what_is_the_nodes(tmp_path: pathlib.
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @in_own_namespaces
 def test_a_path_that_no_system_call_takes_goes(runtime: str, tmp_path: pathlib.Path) -> None:
-    node = Node(runtime, tmp_path)
-    node.begin()
-    node.become_one()
-    current = os.open("/var/lib/kubelet", os.O_RDONLY)
-    for _level in range(1500):
-        os.mkdir("directory", dir_fd=current)
-        current = os.open("directory", os.O_RDONLY, dir_fd=current)
+    node = made(runtime, tmp_path)
+    make_deep("/var/lib/kubelet")
     node.reset()
     assert not os.path.exists("/var/lib/kubelet")
 
 
 @in_own_namespaces
 def test_the_directory_of_a_docker_that_came_later_stays_whole(tmp_path: pathlib.Path) -> None:
-    node = Node("k3s", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("k3s", tmp_path)
     put("/run/containerd/io.containerd.runtime.v2.task/moby/c0ffee/init.pid")
     with socket.socket(socket.AF_UNIX) as docker, socket.socket(socket.AF_UNIX) as plugin:
         docker.bind("/run/containerd/containerd.sock")
@@ -228,9 +226,7 @@ def test_the_directory_of_a_docker_that_came_later_stays_whole(tmp_path: pathlib
 
 @in_own_namespaces
 def test_kubeadm_is_asked_for_containers_alone(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     node.reset()
     called = pathlib.Path("/run/kubeadm.called").read_text()
     socket_path = "unix:///run/containerd/containerd.sock"
@@ -239,9 +235,7 @@ def test_kubeadm_is_asked_for_containers_alone(tmp_path: pathlib.Path) -> None:
 
 @in_own_namespaces
 def test_another_kubelet_ends_it_before_anything_is_changed(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     before = found(*PLACES)
     (tmp_path / "kubelet").symlink_to("/bin/sleep")
     with subprocess.Popen([tmp_path / "kubelet", "60"]) as kubelet:
@@ -349,9 +343,7 @@ def test_chains_of_podman_stay(first: bool, tmp_path: pathlib.Path) -> None:
 
 @in_own_namespaces
 def test_chains_that_all_networks_share_go_when_only_pods_used_them(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     add("nat", HOST_PORTS)
     name, lines = container("cbr0", 2, "10.244.0.2")
     add("nat", lines)
@@ -378,9 +370,7 @@ def test_rules_in_chains_that_were_there_before_are_as_before(tmp_path: pathlib.
 def test_another_program_of_a_node_in_the_same_network_keeps_its_chains(
     name: str, chain: str, tmp_path: pathlib.Path
 ) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     add("filter", ["-N KUBE-FORWARD", "-A FORWARD -j KUBE-FORWARD", "-N FLANNEL-FWD", "-A FORWARD -j FLANNEL-FWD"])
     (tmp_path / name).symlink_to("/bin/sleep")
     with subprocess.Popen([tmp_path / name, "60"]) as program:
@@ -425,9 +415,7 @@ def test_a_bridge_on_which_containers_of_others_hang_stays(theirs: bool, tmp_pat
 
 @in_own_namespaces
 def test_a_network_namespace_with_somebody_in_it_stays(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     ours, theirs = (f"/run/netns/cni-6a1f1c3e-8f0e-4a53-9d0c-0123456789a{digit}" for digit in "01")
     holders = []
     for path in (ours, theirs):
@@ -456,9 +444,11 @@ def test_a_host_by_which_others_forward_goes_on_forwarding(later: bool, tmp_path
     node.become_one()
     for name in ("net.ipv4.conf.all.forwarding", "net.ipv4.conf.all.route_localnet"):
         record.write_sysctl(name, "1")
+    # The network of pods that the image brings.
+    link("add", "weave", "type", "bridge")
     if later:
         link("add", "docker0", "type", "bridge")
-    kept = node.reset()
+    kept = node.reset(links=["weave"])
     assert record.read_sysctl("net.ipv4.conf.all.route_localnet") == "0"
     assert record.read_sysctl("net.ipv4.conf.all.forwarding") == ("1" if later else "0")
     assert ("sysctl net.ipv4.conf.all.forwarding = 1: docker0 came later, and needs it" in kept) is later
@@ -495,9 +485,7 @@ def test_a_volume_that_is_in_use_is_let_go_and_never_emptied(tmp_path: pathlib.P
 
 @in_own_namespaces
 def test_a_second_reset_finds_nothing(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     pathlib.Path("/var/lib/etcd/nas").mkdir()
     mount("tmpfs", "/var/lib/etcd/nas")
     node.reset()
@@ -511,9 +499,7 @@ def test_a_second_reset_finds_nothing(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @in_own_namespaces
 def test_a_control_plane_leaves_etcd_before_it_is_stopped(runtime: str, tmp_path: pathlib.Path) -> None:
-    node = Node(runtime, tmp_path)
-    node.begin()
-    node.become_one()
+    node = made(runtime, tmp_path)
     members = {"members": [{"ID": number, "name": f"cp{number}"} for number in (1, 2)]}
     place = dataclasses.replace(node.traces.etcd, sign="/run/etcd", name="/run/etcd", named=r"--name=(\S+)")
     node.traces = dataclasses.replace(node.traces, etcd=place)
@@ -529,9 +515,7 @@ def test_a_control_plane_leaves_etcd_before_it_is_stopped(runtime: str, tmp_path
 
 @in_own_namespaces
 def test_a_cluster_that_stays_keeps_its_quorum(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     put(node.traces.etcd.sign)
     pathlib.Path(node.traces.etcd.name).write_text("- --name=cp1\n")
     node.answers["etcdctl"] = Completed(0, json.dumps({"members": [{"ID": 1, "name": "cp1"}]}), "")
@@ -546,9 +530,7 @@ def test_a_cluster_that_stays_keeps_its_quorum(tmp_path: pathlib.Path) -> None:
 
 @in_own_namespaces
 def test_containers_of_pods_are_removed_and_their_neighbours_mounts_stay(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     roots = {name: f"/run/containerd/io.containerd.runtime.v2.task/k8s.io/{name}/rootfs" for name in ("pod", "nerdctl")}
     for path in roots.values():
         pathlib.Path(path).mkdir(parents=True)
@@ -569,9 +551,7 @@ def test_containers_of_pods_are_removed_and_their_neighbours_mounts_stay(tmp_pat
 
 @in_own_namespaces
 def test_what_is_still_there_is_told(tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     node.answers["systemctl is-active"] = Completed(0, "", "")
     with pytest.raises(
         ClusterError, match=r"still there after the reset: service kubelet\.service\. Run the reset again"
@@ -599,9 +579,7 @@ def test_an_address_that_pods_gave_goes_with_them(tmp_path: pathlib.Path) -> Non
 @pytest.mark.parametrize("driver", ["kubepods", "kubepods.slice"])
 @in_own_namespaces
 def test_control_groups_of_pods_go_and_those_of_containers_stay(driver: str, tmp_path: pathlib.Path) -> None:
-    node = Node("kubeadm", tmp_path)
-    node.begin()
-    node.become_one()
+    node = made("kubeadm", tmp_path)
     for name in (driver, "docker/c0ffee/kubepods", "lxc.payload.x/kubepods.slice"):
         pathlib.Path(f"/sys/fs/cgroup/{name}/pod1").mkdir(parents=True)
     node.reset()

@@ -15,6 +15,7 @@ import typing as t
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.tree_removal import remove_tree
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
+from ansible_collections.sealer.cluster.tests.unit.deep_directory import make_deep
 from ansible_collections.sealer.cluster.tests.unit.namespaces import in_own_namespaces, mount
 
 
@@ -33,18 +34,6 @@ def tree(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def left(directory: pathlib.Path) -> t.List[str]:
     return sorted(str(path.relative_to(directory)) for path in directory.rglob("*"))
-
-
-def deep(top: pathlib.Path, levels: int, name: str = "directory") -> None:
-    """A chain of directories, whose whole path no system call takes."""
-    top.mkdir()
-    current = os.open(top, os.O_RDONLY)
-    for _level in range(levels):
-        os.mkdir(name, dir_fd=current)
-        inner = os.open(name, os.O_RDONLY, dir_fd=current)
-        os.close(current)
-        current = inner
-    os.close(current)
 
 
 def test_all_goes_and_links_are_not_followed(tree: pathlib.Path) -> None:
@@ -79,7 +68,8 @@ def few_descriptors() -> t.Iterator[None]:
 
 @pytest.mark.parametrize("levels", [1500, 6000])
 def test_depth_has_no_limit(tmp_path: pathlib.Path, levels: int) -> None:
-    deep(tmp_path / "deep", levels)
+    (tmp_path / "deep").mkdir()
+    make_deep(tmp_path / "deep", levels)
     with few_descriptors():
         remove_tree(str(tmp_path / "deep"))
     assert left(tmp_path) == []
