@@ -111,6 +111,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import only_run
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm import tail
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_reset import Cleared, NodeReset
@@ -169,7 +170,8 @@ def text_of(lines: t.Sequence[str]) -> str:
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     try:
-        result = run_module(module)
+        with only_run(module.check_mode):
+            result = run_module(module)
     except (SealerError, OSError) as error:
         module.fail_json(msg=printable(error))
     module.exit_json(**result)

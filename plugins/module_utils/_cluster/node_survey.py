@@ -27,7 +27,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster import (
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.foreign import Kept
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.record import Before
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import APPLICATIONS_PATH, STATE_PATH
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import STATE_PATH
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import FORWARDING, Traces
 
 DEFAULT_CRI_SOCKET = "unix:///run/containerd/containerd.sock"
@@ -186,7 +186,7 @@ class Surveyor:
     ) -> leftovers.Left:
         extra = [f"{_CONFIGURATIONS}/{name}" for name in self._settings.cni_files]
         extra += [path for path in self._traces.files if path not in self._before.files]
-        extra += [STATE_PATH, APPLICATIONS_PATH, self._traces.record_path]
+        extra += [STATE_PATH, self._traces.record_path]
         return leftovers.left_paths(
             self._before,
             kept,
