@@ -313,13 +313,14 @@ def environment(params: Json) -> t.Dict[str, str]:
     }
 
 
-def planned(params: Json, rootfs: str) -> t.List[apps_plan.Step]:
+def planned(params: Json, rootfs: str, filled: str = "") -> t.List[apps_plan.Step]:
     return apps_plan.plan(
         params["description"],
         rootfs=rootfs,
         image_digest=params["image_digest"],
         env=environment(params),
         launch=params["launch"],
+        filled=filled,
     )
 
 
@@ -338,13 +339,14 @@ def launch(module: AnsibleModule, kubectl: Kubectl, scratch: str) -> Json:
         module.warn(f"Without manifest, the files in {params['rootfs']} are read, which may be of an earlier image")
     record = AppsRecord.load(kubectl)
     environs = apps_plan.environs_of(params["description"], environment(params), params["launch"])
-    rootfs = apps_templates.filled_in(rootfs_of(params, module.check_mode, scratch), environs, scratch)
-    steps = planned(params, rootfs)
+    rootfs = rootfs_of(params, module.check_mode, scratch)
+    filled = apps_templates.filled_in(rootfs, environs, scratch)
+    steps = planned(params, rootfs, filled)
     launcher = apps.Launcher(
         run,
         kubectl,
         record,
-        rootfs=rootfs,
+        roots=[*([filled] if filled else []), rootfs],
         programs=params["rootfs"],
         image_digest=params["image_digest"],
         timeout=params["wait_timeout"],

@@ -45,7 +45,8 @@ class Outcome:
 class Launcher:
     """Runs steps on a control plane, and keeps the record of them.
 
-    rootfs: where the files of the steps are; programs: where the image's programs are on this host.
+    roots: where the files of the steps are, each like the root of the image; programs: where the image's programs are
+    on this host.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Launcher:
         kubectl: Kubectl,
         record: AppsRecord,
         *,
-        rootfs: str,
+        roots: t.Sequence[str],
         programs: str,
         image_digest: str,
         timeout: int,
@@ -63,7 +64,7 @@ class Launcher:
         self._run = run
         self._kubectl = kubectl
         self._record = record
-        self._rootfs = rootfs
+        self._roots = roots
         self._programs = programs
         self._image_digest = image_digest
         self._timeout = timeout
@@ -157,13 +158,17 @@ class Launcher:
         for path, document in self._documents(manifest):
             asked = _ref(document)
             if asked is not None:
-                sources[asked] = os.path.relpath(path, self._rootfs)
+                sources[asked] = self._in_image(path)
         found = []
         for item in self._kubectl.present(sources):
             ref = ref_of(item)
             source = next((path for asked, path in sources.items() if _is_among(asked, {ref})), "")
             found.append(AppObject(ref, source, expires=expires(item)))
         return found
+
+    def _in_image(self, path: str) -> str:
+        """The path that a file has in the image; of one that is none of the image's, its own."""
+        return next((os.path.relpath(path, root) for root in self._roots if path.startswith(f"{root}/")), path)
 
     def _documents(self, manifest: str) -> t.List[t.Tuple[str, Json]]:
         """The objects in a manifest, each with its file, which is read once."""

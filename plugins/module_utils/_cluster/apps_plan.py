@@ -42,13 +42,23 @@ class Step:
 
 
 def plan(
-    description: Json, *, rootfs: str, image_digest: str, env: t.Mapping[str, str], launch: t.Sequence[str]
+    description: Json,
+    *,
+    rootfs: str,
+    image_digest: str,
+    env: t.Mapping[str, str],
+    launch: t.Sequence[str],
+    filled: str = "",
 ) -> t.List[Step]:
-    """The steps in their order: the applications that are launched, then the commands of the image itself."""
+    """The steps in their order: the applications that are launched, then the commands of the image itself.
+
+    filled: where the files of applications are whose templates are filled in, at the paths that they have in the image.
+    """
     steps: t.List[Step] = []
     environs = environs_of(description, env, launch)
     for item in chosen(description, launch):
-        directory = os.path.join(rootfs, item["path"])
+        own = os.path.join(filled, item["path"])
+        directory = own if filled and os.path.isdir(own) else os.path.join(rootfs, item["path"])
         steps += _steps(item["name"], item["cmds"], directory, environs[item["path"]], tree_digest(directory))
     return steps + _steps(IMAGE_COMMANDS, description["cmds"], rootfs, {**description["env"], **env}, image_digest)
 

@@ -95,7 +95,7 @@ class Site:
             self.cluster,
             kubectl,
             record,
-            rootfs=str(image.rootfs),
+            roots=[str(image.rootfs)],
             programs="/programs",
             image_digest=image.digest,
             timeout=600,

@@ -10,7 +10,7 @@ import os
 import pathlib
 
 import pytest
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_plan import tree_digest
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_plan import environs_of, plan, tree_digest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.apps_templates import filled_in
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 from ansible_collections.sealer.cluster.plugins.module_utils._template import TemplateError
@@ -47,10 +47,23 @@ def test_templates_are_filled_in_and_all_else_is_as_it_was(rootfs: pathlib.Path,
     tree = pathlib.Path(filled_in(str(rootfs), ENVIRONS, str(scratch)))
     assert (tree / NET / "sub/b.yaml").read_text() == "network: 10.1.0.0/16"
     assert sorted(os.listdir(tree / NET / "sub")) == ["b.yaml"]
-    for path in ("bin/tool", f"{NET}/a.yaml", f"{NET}/link.yaml", f"{NET}/run.sh", f"{WEB}/c.yaml"):
+    for path in (f"{NET}/a.yaml", f"{NET}/link.yaml", f"{NET}/run.sh"):
         assert (tree / path).read_text() == (rootfs / path).read_text()
     assert os.access(tree / NET / "run.sh", os.X_OK)
+    assert not (tree / WEB).exists() and not (tree / "bin").exists()
     assert tree_digest(str(rootfs)) == before
+
+
+def test_applications_with_templates_are_launched_where_these_are_filled_in(
+    rootfs: pathlib.Path, scratch: pathlib.Path
+) -> None:
+    """All others, and the commands of the image, run in the image's own directories."""
+    applications = [{"name": path[-3:], "path": path, "cmds": ["true"], "env": env} for path, env in ENVIRONS.items()]
+    description = {"applications": applications, "launch": ["net", "web"], "env": {}, "cmds": ["true"]}
+    assert environs_of(description, {"A": "1"}, []) == {NET: {**ENVIRONS[NET], "A": "1"}, WEB: {"A": "1"}}
+    tree = filled_in(str(rootfs), ENVIRONS, str(scratch))
+    steps = plan(description, rootfs=str(rootfs), image_digest="", env={}, launch=[], filled=tree)
+    assert [step.directory for step in steps] == [f"{tree}/{NET}", f"{rootfs}/{WEB}", str(rootfs)]
 
 
 def test_the_same_content_has_the_same_digest_wherever_it_is(rootfs: pathlib.Path, scratch: pathlib.Path) -> None:
@@ -65,8 +78,8 @@ def test_the_same_content_has_the_same_digest_wherever_it_is(rootfs: pathlib.Pat
 
 
 def test_without_templates_the_image_is_read_where_it_is(rootfs: pathlib.Path, scratch: pathlib.Path) -> None:
-    assert filled_in(str(rootfs), {WEB: {}}, str(scratch)) == str(rootfs)
-    assert filled_in(str(rootfs / "absent"), ENVIRONS, str(scratch)) == str(rootfs / "absent")
+    assert filled_in(str(rootfs), {WEB: {}}, str(scratch)) == ""
+    assert filled_in(str(rootfs / "absent"), ENVIRONS, str(scratch)) == ""
     assert list(scratch.iterdir()) == []
 
 
