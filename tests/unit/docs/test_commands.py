@@ -44,7 +44,7 @@ SHOWN = ("diff", "dockerfile", "json", "text", "yaml")
 _UNREACHABLE = re.compile(r"^fatal: \[([^\] ]+)\]: UNREACHABLE!.*: Network is unreachable", re.MULTILINE)
 _NO_HOSTS = "skipping: no hosts matched"
 # That a host does not answer is what is wanted, in the playbooks' words as well.
-_SILENT = "does not answer as it should|is not reset: .*: Network is unreachable"
+_SILENT = "cannot be asked: |is not reset: .*: Network is unreachable"
 _FAILED = re.compile(rf"^fatal: \[.*\]: FAILED!(?!.*({_SILENT}))", re.MULTILINE)
 
 
