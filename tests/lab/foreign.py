@@ -33,8 +33,9 @@ runc run --detach foreign < /dev/null > /dev/null 2>&1
 systemd-run --quiet --unit=foreign.service sleep infinity
 """
 # What comes to a host that is a node already: mounts in the node's directories, a chain of podman's, a Docker's socket,
-# and a process in the control group of a node that runs in a container. None of it outlives the test. Nothing is put into
-# /var/log/pods: each minute, the kubelet itself removes from there what belongs to none of its pods, mounted or not.
+# and a process in the control group of a node that runs in a container. None of it outlives the test. Nothing is put
+# into /var/log/pods: each minute, the kubelet itself removes from there what belongs to none of its pods, mounted or
+# not.
 _NODES_DIRECTORIES = "/var/lib/etcd /var/lib/kubelet /var/lib/k0s /var/lib/rancher/k3s"
 _GROUPS = "groups=/sys/fs/cgroup/pids; [ -d $groups ] || groups=/sys/fs/cgroup"
 _RULE = """-s 192.0.2.7 -m comment --comment 'name: "foreign" id: "c0ffee"' -j CNI-foreign"""

@@ -80,11 +80,15 @@ def installed() -> dict[str, str]:
 
 
 def playbook(
-    name: str, *arguments: str, interrupted: t.Optional[t.Callable[[], bool]] = None, **environment: str
+    name: str,
+    *arguments: str,
+    interrupted: t.Optional[t.Callable[[], bool]] = None,
+    interruption: signal.Signals = signal.SIGINT,
+    **environment: str,
 ) -> Run:
     """Run a playbook by file or FQCN; what it printed is in the result, whatever came of it.
 
-    interrupted: tells when Ctrl-C is pressed.
+    interrupted: tells when it gets the interruption, which is Ctrl-C unless said.
     """
     settings = {**os.environ, **installed(), "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", **environment}
     pipes: dict[str, t.Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -94,7 +98,7 @@ def playbook(
     ) as process:
         if interrupted is not None:
             wait_for(lambda: process.poll() is not None or interrupted(), 600)
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, interruption)
         output, errors = process.communicate(timeout=1800)
     return Run(process.returncode, COLOUR.sub("", output + errors))
 
@@ -203,6 +207,7 @@ class Lab:
         *arguments: str,
         variables: t.Optional[dict[str, object]] = None,
         interrupted: t.Optional[t.Callable[[], bool]] = None,
+        interruption: signal.Signals = signal.SIGINT,
         **environment: str,
     ) -> Run:
         """Run a playbook of the collection on this lab's hosts with its image, until it is interrupted, if it is.
@@ -219,6 +224,7 @@ class Lab:
             f"--extra-vars=@{given}",
             *arguments,
             interrupted=interrupted,
+            interruption=interruption,
             **environment,
         )
 
@@ -235,8 +241,13 @@ class Lab:
             raise RuntimeError(f"{host}: {command}: {done.returncode}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def holds_no_lease(self, host: str) -> bool:
+        """Whether nobody changes the cluster: a lease ends within seconds after its run."""
+        return self.ssh(host, "ls /run/sealer-lease 2>/dev/null; true") == ""
+
     def inventory_of(self, host: str) -> dict[str, t.Any]:
-        """What is on a host (host_inventory.py)."""
+        """What is on a host (host_inventory.py) once no run holds it any more."""
+        wait_for(functools.partial(self.holds_no_lease, host), 60)
         program = (HERE / "host_inventory.py").read_text()
         return t.cast("dict[str, t.Any]", json.loads(self.ssh(host, "python3 -", given=program)))
 

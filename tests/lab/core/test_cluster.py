@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
 import re
+import signal
+import threading
 from functools import partial
 
 import pytest
@@ -129,6 +132,29 @@ def test_what_does_not_fit_the_cluster_is_refused_before_any_host_is_changed(
     assert [line for line in told if line not in text] == [], run.text
     written = "find /etc /usr/local /var/lib/sealer -path /var/lib/sealer/store -prune -o -newer /run/refused -print"
     assert {host: lab.ssh(host, f"{written}; rm /run/refused") for host in lab.hosts} == dict.fromkeys(lab.hosts, "")
+
+
+def test_one_run_at_a_time_changes_a_cluster(lab: Lab, site: Run) -> None:
+    ended = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lab.play, "site", interrupted=ended.is_set, interruption=signal.SIGKILL)
+        wait_for(lambda: not lab.holds_no_lease(lab.control_plane), 60)
+        try:
+            looked = lab.play("site", "--check", f"--limit={lab.control_plane},localhost")
+            second = lab.play("site")
+            reset = lab.play("reset", f"--limit={list(lab.hosts)[-1]}", variables={"sealer_reset": True})
+        finally:
+            ended.set()
+    assert first.result().status == -signal.SIGKILL
+    assert looked.status == 0 and "changes this cluster since 20" in looked.text, looked.text
+    for run in (second, reset):
+        assert run.status != 0 and "another run changes this cluster: " in run.text, run.text
+        assert all(host.changed == 0 for host in run.hosts.values())
+    # A dead run holds nothing, and leaves nothing.
+    again = lab.play("site")
+    assert again.status == 0 and again.unchanged, again.text
+    for host in lab.hosts:
+        wait_for(partial(lab.holds_no_lease, host), 60)
 
 
 def test_a_join_token_that_was_taken_back_is_known(lab: Lab, site: Run) -> None:
