@@ -134,6 +134,21 @@ def test_what_does_not_fit_the_cluster_is_refused_before_any_host_is_changed(
     assert {host: lab.ssh(host, f"{written}; rm /run/refused") for host in lab.hosts} == dict.fromkeys(lab.hosts, "")
 
 
+def test_a_node_in_no_inventory_and_a_system_that_is_not_well_are_told(lab: Lab, site: Run) -> None:
+    *others, stranger = lab.hosts
+    run = lab.only(*others).play("info")
+    assert run.status == 0, run.text
+    assert f"Node {stranger} is in the cluster and not in the inventory" in " ".join(run.text.split()), run.text
+    coredns = f"{lab.kubectl_command} --namespace=kube-system"
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"example.com/nowhere": ""}}}}}
+    lab.ssh(lab.control_plane, f"{coredns} patch deployment coredns --patch='{json.dumps(nowhere)}'")
+    run = lab.play("site", f"--limit={lab.control_plane},localhost", "--extra-vars=apps_wait_timeout=10")
+    lab.ssh(lab.control_plane, f"{coredns} rollout undo deployment coredns")
+    assert run.status != 0 and "not ready after 10 seconds" in run.text, run.text
+    assert "Deployment kube-system/coredns: " in run.text and "didn't match Pod's node affinity" in run.text, run.text
+    lab.ssh(lab.control_plane, f"{coredns} rollout status deployment coredns --timeout=60s")
+
+
 def test_one_run_at_a_time_changes_a_cluster(lab: Lab, site: Run) -> None:
     ended = threading.Event()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

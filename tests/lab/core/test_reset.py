@@ -25,7 +25,7 @@ def test_reset_leaves_the_hosts_as_they_were(lab: Lab, site: Run, before: Invent
     put_foreign_into_nodes(lab)
     run = lab.play("reset", variables={"sealer_reset": True})
     assert run.status == 0, run.text
-    for kept in ("/var/lib/etcd/foreign/nas: tmpfs", "/var/log/pods/foreign/nas", "CNI network foreign"):
+    for kept in ("/var/lib/etcd/foreign/nas: tmpfs", "/var/lib/kubelet/foreign/nas", "CNI network foreign"):
         assert kept in " ".join(run.text.split())
     require_foreign_in_nodes(lab)
     assert lab.changes_since(before) == {}
