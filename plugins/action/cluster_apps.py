@@ -22,6 +22,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import 
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.reference import Reference
 from ansible_collections.sealer.cluster.plugins.modules.cluster_apps import ARGUMENT_SPEC
 from ansible_collections.sealer.cluster.plugins.plugin_utils._apps_wait import AppsWait, NotReady, notes_in
+from ansible_collections.sealer.cluster.plugins.plugin_utils._keeper import Keeper, removal_of_files
 from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import Announcer, line_prefix, local_tmp
 
 Result = t.Dict[str, t.Any]
@@ -88,6 +89,7 @@ class ActionModule(ActionBase):
     def _sent(self, path: str) -> str:
         if self._connection._shell.tmpdir is None:
             self._make_tmp_path()
+        Keeper(os.getpid(), clear_up=removal_of_files(self)).start()
         remote = str(self._connection._shell.join_path(self._connection._shell.tmpdir, os.path.basename(path)))
         self._transfer_file(path, remote)
         self._fixup_perms2([self._connection._shell.tmpdir, remote])

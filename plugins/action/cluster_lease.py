@@ -12,7 +12,6 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.lease import (
     Held,
     Holder,
@@ -22,7 +21,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.lease impo
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.modules.cluster_lease import ARGUMENT_SPEC
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _controller_process
-from ansible_collections.sealer.cluster.plugins.plugin_utils._lease_keeper import LeaseKeeper
+from ansible_collections.sealer.cluster.plugins.plugin_utils._keeper import Keeper, on_host
 
 POLL_SECONDS = 2.0
 
@@ -77,20 +76,10 @@ class ActionModule(ActionBase):
 
     def _keep(self, holder: Holder) -> None:
         directory = self._args["directory"]
-
-        def run_there(command: str) -> t.Callable[[], object]:
-            def run() -> object:
-                # The queue that would show it is gone with the task.
-                Display().verbosity = 0
-                return self._low_level_execute_command(command, sudoable=True)
-
-            return run
-
-        LeaseKeeper(
+        Keeper(
             holder.process,
-            holder.started,
-            renew=run_there(renew_command(directory, holder.identity)),
-            release=run_there(release_command(directory, holder.identity)),
+            repeat=on_host(self, renew_command(directory, holder.identity)),
+            clear_up=on_host(self, release_command(directory, holder.identity)),
         ).start()
 
 

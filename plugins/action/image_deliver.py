@@ -24,6 +24,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._delivery import (
     plan_shipment,
     send_as_it_is,
 )
+from ansible_collections.sealer.cluster.plugins.plugin_utils._keeper import Keeper, removal_of_files
 from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import (
     Announcer,
     Snapshot,
@@ -92,10 +93,21 @@ class ActionModule(ActionBase):
             self._check_space(host, answer, parcels)
             report = self._report(shipment, answer, parcels)
             if parcels:
+                self._keep_clear(parcel)
                 self._send(layout, shipment, parcels, parcel)
             elif report["changed"]:
                 self._receive(shipment, commit=True)
         return report
+
+    def _keep_clear(self, parcel: ParcelFile) -> None:
+        """See to it that nothing is left of this process on either side, also when it is killed."""
+        remove = removal_of_files(self)
+
+        def clear_up() -> None:
+            parcel.discard()
+            remove()
+
+        Keeper(os.getpid(), clear_up=clear_up).start()
 
     def _send(
         self, layout: Layout, shipment: Shipment, parcels: t.Sequence[t.Sequence[Range]], parcel: ParcelFile

@@ -22,7 +22,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.cluster_image 
     ClusterImage,
     platform_of,
 )
-from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import make_directories, open_partial, os_errors
+from ansible_collections.sealer.cluster.plugins.module_utils._oci.files import (
+    make_directories,
+    open_partial,
+    os_errors,
+    remove_if_free,
+)
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout import Layout
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.layout_walk import joined_platforms, wanted_platforms
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.media import is_foreign
@@ -131,6 +136,11 @@ class ParcelFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path)
         os.close(self._handle)
+
+    def discard(self) -> None:
+        """Remove what is left where the delivery was killed, unless another one has gone on with it."""
+        with contextlib.suppress(FileNotFoundError):
+            remove_if_free(self.path)
 
     def fill(self, layout: Layout, ranges: t.Sequence[Range]) -> str:
         """Make the next parcel; gives its SHA-256 sum."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import pathlib
 import re
 import signal
 import threading
@@ -39,6 +40,14 @@ def test_check_mode_on_a_bare_host_changes_nothing(lab: Lab, before: Inventories
 
 def _no_module_runs(lab: Lab, host: str) -> bool:
     return lab.ssh(host, "pgrep -fx /usr/bin/python3; true") == ""
+
+
+def test_a_delivery_that_is_interrupted_leaves_nothing_on_either_side(lab: Lab, before: Inventories) -> None:
+    arrived = "find /root/.ansible -type f -size +1M 2>/dev/null; true"
+    run = lab.play("site", interrupted=lambda: lab.ssh(lab.control_plane, arrived) != "")
+    assert run.status != 0
+    wait_for(lambda: lab.ssh(lab.control_plane, arrived) == "", 60)
+    wait_for(lambda: not list(pathlib.Path.home().glob(".ansible/tmp/sealer-parcel-*")), 60)
 
 
 def test_a_run_that_is_interrupted_leaves_no_file_of_ansible(lab: Lab, before: Inventories) -> None:

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A process on the controller that renews a lease for as long as the run is alive, and then ends it.
+"""A process on the controller that does something on a host while another process lives, and clears up after it.
 
-It is forked from a worker of Ansible, which ends with its task, and goes on to use the worker's connection.
+Plugins work in processes that Ctrl-C kills, and that SIGKILL leaves without the run that they belong to. A keeper is
+forked from such a worker, belongs to no terminal, and goes on to use the worker's connection.
 
 Private to the collection: may change at any time.
 """
@@ -18,28 +19,31 @@ import threading
 import time
 import typing as t
 
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _controller_process
 
-RENEW_SECONDS = 10.0
+REPEAT_SECONDS = 10.0
 LOOK_SECONDS = 0.25
-# A host that does not answer any more keeps nobody: its lease expires.
-RELEASE_SECONDS = 15.0
+# A host that does not answer any more keeps nobody.
+CLEAR_UP_SECONDS = 15.0
 MAX_DESCRIPTORS = 4096
 
 Command = t.Callable[[], object]
 
 
-class LeaseKeeper:
-    """Keeps one lease.
+class Keeper:
+    """Outlives one process.
 
-    process, began: the run whose lease it is; renew, release: run the commands on the host.
+    process: the one to watch; clear_up: what is done when it has ended, however it did; repeat: what is done every ten
+    seconds before that.
     """
 
-    def __init__(self, process: int, began: str, *, renew: Command, release: Command) -> None:
+    def __init__(self, process: int, *, clear_up: Command, repeat: t.Optional[Command] = None) -> None:
         self._process = process
-        self._began = began
-        self._renew = renew
-        self._release = release
+        self._began = _controller_process.started(process)
+        self._clear_up = clear_up
+        self._repeat = repeat
 
     def start(self) -> None:
         """Begin in a process of its own, which is no child of the caller's."""
@@ -57,20 +61,39 @@ class LeaseKeeper:
             os._exit(0)
 
     def _keep(self) -> None:
-        threading.Thread(target=self._renew_always, daemon=True).start()
+        if self._repeat is not None:
+            threading.Thread(target=_repeated, args=[self._repeat], daemon=True).start()
         while _controller_process.is_alive(self._process, self._began):
             time.sleep(LOOK_SECONDS)
-        releasing = threading.Thread(target=_tried, args=[self._release], daemon=True)
-        releasing.start()
-        releasing.join(RELEASE_SECONDS)
+        clearing = threading.Thread(target=_tried, args=[self._clear_up], daemon=True)
+        clearing.start()
+        clearing.join(CLEAR_UP_SECONDS)
         # A command that waits for a silent host ends with this process.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
 
-    def _renew_always(self) -> None:
-        while True:
-            time.sleep(RENEW_SECONDS)
-            _tried(self._renew)
+
+def on_host(action: ActionBase, command: str, *, become: bool = True) -> Command:
+    """What runs a shell command on an action's host, as the user of modules there or as the one who logs in."""
+
+    def run() -> object:
+        # The queue that would show it is gone with the task.
+        Display().verbosity = 0
+        return action._low_level_execute_command(command, sudoable=become)
+
+    return run
+
+
+def removal_of_files(action: ActionBase) -> Command:
+    """What removes the temporary directory that an action has on its host now."""
+    shell = action._connection._shell
+    return on_host(action, shell.remove(shell.tmpdir, recurse=True), become=False)
+
+
+def _repeated(command: Command) -> None:
+    while True:
+        time.sleep(REPEAT_SECONDS)
+        _tried(command)
 
 
 def _tried(command: Command) -> None:
