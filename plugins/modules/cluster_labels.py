@@ -63,15 +63,29 @@ labels:
   sample: {w1: {example.com/rack: r1}}
 """
 
-import os
+import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, k3s, node_labels
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import node_labels
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeconfig import kubeconfig_of_host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError, SealerError
 
-KUBECONFIGS = (ADMIN_KUBECONFIG, k3s.ADMIN_KUBECONFIG, k0s.ADMIN_KUBECONFIG)
+
+def _steps(module: AnsibleModule, wanted: t.Mapping[str, node_labels.Labels]) -> t.Sequence[node_labels.Step]:
+    """What is done, or would be."""
+    try:
+        kubeconfig = kubeconfig_of_host(module.params["kubeconfig"])
+    except ClusterError:
+        if not module.check_mode:
+            raise
+        return node_labels.plan([], wanted)
+    labeller = node_labels.Labeller(Kubectl(module_runner(module), kubeconfig))
+    steps = labeller.plan(wanted, 0 if module.check_mode else module.params["wait_timeout"])
+    if not module.check_mode:
+        labeller.apply(steps)
+    return steps
 
 
 def main() -> None:
@@ -87,20 +101,8 @@ def main() -> None:
         name: {key: str(value) for key, value in (labels or {}).items()}
         for name, labels in module.params["labels"].items()
     }
-    given = [module.params["kubeconfig"]] if module.params["kubeconfig"] else KUBECONFIGS
-    found = next((path for path in given if os.path.exists(path)), None)
     try:
-        if found is None and not module.check_mode:
-            raise ClusterError(
-                "there is no cluster on this host", where=given[0], fix="Run this on one of its control planes"
-            )
-        if found is None:
-            steps = node_labels.plan([], wanted)
-        else:
-            labeller = node_labels.Labeller(Kubectl(module_runner(module), found))
-            steps = labeller.plan(wanted, 0 if module.check_mode else module.params["wait_timeout"])
-            if not module.check_mode:
-                labeller.apply(steps)
+        steps = _steps(module, wanted)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=any(step.changed for step in steps), labels=wanted, diff=node_labels.told(steps))

@@ -29,13 +29,12 @@ attributes:
     support: full
 options:
   name:
-    description: Name of the node.
+    description: Name of the node, as the inventory calls its host.
     type: str
     required: true
   kubeconfig:
-    description: Kubeconfig of an administrator on the host where the module runs.
+    description: Kubeconfig of an administrator on the host where the module runs. By default the runtime's.
     type: path
-    default: /etc/kubernetes/admin.conf
   state:
     description: Only V(absent), for now.
     type: str
@@ -66,7 +65,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import ADMIN_KUBECONFIG, Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeconfig import kubeconfig_of_host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 
 
@@ -79,15 +79,16 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
-            "kubeconfig": {"type": "path", "default": ADMIN_KUBECONFIG},
+            "kubeconfig": {"type": "path"},
             "state": {"type": "str", "choices": ["absent"], "default": "absent"},
         },
         supports_check_mode=True,
     )
-    name = module.params["name"]
+    # An inventory may call a host Worker1, and Kubernetes knows no such names.
+    name = module.params["name"].lower()
     run = module_runner(module)
-    kubectl, etcd = Kubectl(run, module.params["kubeconfig"]), Etcd(run, place_here())
     try:
+        kubectl, etcd = Kubectl(run, kubeconfig_of_host(module.params["kubeconfig"])), Etcd(run, place_here())
         objects = [kind for kind in _kinds() if kubectl.get(kind, name) is not None]
         members = etcd.left_by(name) if etcd.stacked else []
         if not module.check_mode:

@@ -34,7 +34,7 @@ def answer_to(url: str, token: str, ca: str) -> int:
 
 
 def refuse_dead(url: str, token: str, ca: str, setting: str) -> None:
-    """Raise ClusterError when the server at this URL takes the token for nobody's.
+    """Raise ClusterError when the server at this URL does not know the token.
 
     A server that cannot be asked is for the runtime to try, which knows more of them. setting: the variable that says
     how long tokens live.
@@ -47,6 +47,6 @@ def refuse_dead(url: str, token: str, ca: str, setting: str) -> None:
         raise ClusterError(
             "the join token has expired, or the cluster never had it",
             where=urllib.parse.urlsplit(url).netloc,
-            why="the server takes it for nobody's",
+            why="the server does not know it",
             fix=f"Nothing was joined. Run this again for a new one, or let tokens live longer ({setting})",
         )

@@ -143,7 +143,7 @@ def _reason(error: Exception, causes: t.Sequence[BaseException]) -> t.Tuple[str,
             return f"its certificate is not trusted ({printable(cause.verify_message)})", fix, True
         if isinstance(cause, ssl.SSLError):
             fix = "If the registry speaks plain HTTP only and that is wanted, set `insecure` for it."
-            return "there is no TLS connection to be had", fix, cause.reason == "WRONG_VERSION_NUMBER"
+            return "a TLS connection cannot be made", fix, cause.reason == "WRONG_VERSION_NUMBER"
         if isinstance(cause, socket.gaierror):
             fix = "Check the name of the registry and the name service of this host."
             if cause.errno in _UNKNOWN_NAME:

@@ -219,6 +219,16 @@ def test_info_tells_of_the_cluster(lab: Lab, site: Run) -> None:
     assert len(re.findall(r'"expires": "20\d\d-', run.text)) > 1
 
 
+def test_a_copy_of_the_kubeconfig_works_with_the_address_of_a_control_plane(lab: Lab, site: Run) -> None:
+    elsewhere = list(lab.hosts)[-1]
+    kubeconfig = lab.ssh(lab.control_plane, f"cat {lab.kubeconfig}")
+    command = (
+        f"kubectl --kubeconfig /dev/stdin --server https://{lab.hosts[lab.control_plane]}:6443 get nodes --output name"
+    )
+    told = lab.ssh(elsewhere, f"HOME=/tmp/kubectl {command}", given=kubeconfig)
+    assert set(told.split()) == {f"node/{host}" for host in lab.hosts}
+
+
 def test_what_guides_ask_a_host_is_answered(lab: Lab, site: Run) -> None:
     guides = yaml.safe_load((HERE.parent / "unit/docs/guides.yml").read_text())
     entries = [entry for guide in guides.values() for entry in guide.get("commands", ())]
