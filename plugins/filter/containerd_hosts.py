@@ -20,7 +20,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._registry_clients i
 DOCUMENTATION = r"""
 name: containerd_hosts
 short_description: The hosts.toml files that let containerd take images from mirrors
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - One C(_default/hosts.toml) for the mirrors of all registries, one more for each registry that has a place of its
     own, and the file of the certificate authority.

@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 DOCUMENTATION = r"""
 name: controller_path
 short_description: A path on the controller, made absolute
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - A relative path counts from the directory in which C(ansible-playbook) was started, as in a shell. Modules take it
     from the directory of the playbook, which for the playbooks of a collection is a directory of the collection.

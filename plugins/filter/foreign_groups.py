@@ -21,7 +21,7 @@ from jinja2.runtime import Context
 DOCUMENTATION = r"""
 name: foreign_groups
 short_description: Groups of an inventory that look like a cluster's, and are not
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - An inventory follows one convention of group names, as P(sealer.cluster.cluster_hosts#filter) describes. This filter
     names groups that another convention knows, with their hosts, which are not in the cluster and are never touched.

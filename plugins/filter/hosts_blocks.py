@@ -14,7 +14,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._host_aliases impor
 DOCUMENTATION = r"""
 name: hosts_blocks
 short_description: The name of the API and host aliases, as lines for /etc/hosts
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Makes of them what M(sealer.cluster.host_config) takes as its O(sealer.cluster.host_config#module:blocks).
   - Aliases that are none, or that take the name of the API, are an error.

@@ -22,7 +22,7 @@ else:
 DOCUMENTATION = r"""
 name: htpasswd
 short_description: A file of users and hashes of their passwords
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Makes what Apache's C(htpasswd) makes with bcrypt, the only kind that CNCF distribution takes.
   - The salts follow from O(scope) and the users' names, so that the same users give the same file, on all hosts and in

@@ -14,7 +14,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._addresses import k
 DOCUMENTATION = r"""
 name: known_addresses
 short_description: Addresses of these hosts by name, as far as they are known
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - The address of each host is what P(sealer.cluster.node_addresses#filter) takes. Hosts of which none is known are
     left out.

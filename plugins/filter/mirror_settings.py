@@ -14,7 +14,7 @@ from ansible.errors import AnsibleFilterError
 DOCUMENTATION = r"""
 name: mirror_settings
 short_description: Settings of registries that a mirror asks, apart from their secrets
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Parts what users say about upstreams, parents or peers of a mirror into what stands in its configuration and what
     stands in files of its own. The configuration is readable for everyone, the files are not.

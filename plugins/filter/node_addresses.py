@@ -14,7 +14,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._addresses import a
 DOCUMENTATION = r"""
 name: node_addresses
 short_description: IP addresses of these hosts
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - The address of each host is its C(sealer_node_address), else that of its default route, else another that its facts
     show. How Ansible reaches a host is no answer, because that may be a network that the other hosts do not know.

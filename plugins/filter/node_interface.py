@@ -14,7 +14,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._interfaces import 
 DOCUMENTATION = r"""
 name: node_interface
 short_description: The network interface that has an address
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Looks for the address in the facts of a host. An empty text where no interface has it, as far as facts are known.
 author:

@@ -14,7 +14,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._node_labels import
 DOCUMENTATION = r"""
 name: node_labels
 short_description: Labels that the inventory gives to the nodes of these hosts
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - These are C(sealer_node_labels) and, for each of C(sealer_node_roles), the label C(node-role.kubernetes.io/ROLE).
   - Where the inventory has the variable of the runtime's role, as C(k3s_node_labels), that is taken for the former.

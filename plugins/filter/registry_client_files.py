@@ -26,7 +26,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._registry_clients i
 DOCUMENTATION = r"""
 name: registry_client_files
 short_description: The files that let container engines take images from mirrors
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - What each engine has to be told, from one description. Files that several engines read are there once.
 author:

@@ -16,7 +16,7 @@ from ansible_collections.sealer.cluster.plugins.plugin_utils._interfaces import 
 DOCUMENTATION = r"""
 name: virtual_address_problems
 short_description: Problems of an address that several hosts are to hold in turn
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Tells when nothing or no address is given, when it is the address of a host, and when it is in no network of an
     interface that would get it.

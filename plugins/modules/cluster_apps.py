@@ -65,45 +65,36 @@ options:
       - Digest of the manifest of the root file system for this host's platform. In check mode, O(rootfs) is read only
         where it is the tree of this manifest. Without it, O(rootfs) is read as it is, and a warning says so.
     type: str
-    version_added: 0.2.0
   reference:
     description: Name of the image, by which O(mirrors) are asked.
     type: str
-    version_added: 0.2.0
   store:
     description:
       - Directory of the store on the controller, for check mode.
       - Without it, E(SEALER_STORE) decides, then C(/var/lib/sealer/store) for root and
         C(~/.local/share/sealer/store) for everybody else.
     type: path
-    version_added: 0.2.0
   host_store:
     description: Directory of a store on this host, for check mode where the controller does not have the image.
     type: path
     default: /var/lib/sealer/store
-    version_added: 0.2.0
   mirrors:
     description: URLs of mirrors that check mode asks where neither store has the image, in this order.
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   ca_path:
     description: File on this host with the certificate authorities to trust for O(mirrors).
     type: path
-    version_added: 0.2.0
   username:
     description: User to log in with at O(mirrors) that do not answer everybody.
     type: str
-    version_added: 0.2.0
   password:
     description: The user's password.
     type: str
-    version_added: 0.2.0
   files:
     description: Archive on this host with the files that check mode reads. The action plugin brings it.
     type: path
-    version_added: 0.2.0
   rootfs:
     description: Directory of the unpacked image.
     type: path
@@ -138,7 +129,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   wait:
     description: Whether to wait.
     type: bool
@@ -179,7 +169,6 @@ applications:
   returned: where there is a cluster
   type: list
   elements: dict
-  version_added: 0.2.0
   sample:
     - name: web
       image: sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
@@ -208,21 +197,18 @@ nodes:
   type: list
   elements: dict
   sample: [{name: w1, why: kubelet stopped posting node status.}]
-  version_added: 0.2.0
 system:
   description: Workloads in C(kube-system) that are not ready, as RV(sealer.cluster.cluster_apps_info#module:system).
   returned: where there is a cluster
   type: list
   elements: dict
   sample: []
-  version_added: 0.2.0
 notes:
   description: What is worth knowing of nodes, as pressure, or that one is in no inventory. Each is a warning as well.
   returned: where there is a cluster
   type: list
   elements: str
   sample: ["Node w2 has DiskPressure: kubelet has disk pressure"]
-  version_added: 0.2.0
 """
 
 import os

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cluster_apps_info
 short_description: Tell which applications are in a cluster, and whether they are ready
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on a control plane. Tells what M(sealer.cluster.cluster_apps) launched, the state of each object, and what is
     left over of applications that are not in the image any more, of which a warning tells as well.

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cluster_labels
 short_description: Give nodes their labels
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on a control plane, of any runtime, and makes the labels of nodes those that are wanted.
   - The API server remembers which labels a node has of this module, by server-side apply. Such a label is taken away

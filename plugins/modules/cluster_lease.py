@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: cluster_lease
 short_description: Hold the lease of a cluster, so that one run at a time changes it
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Acquires a lease on a host until this run of C(ansible-playbook) ends, and fails while another run has it. Take it
     on all control planes before anything of the cluster is changed, as the playbooks of this collection do.

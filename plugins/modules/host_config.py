@@ -46,7 +46,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   files:
     description: Files, owned by the user who runs the module.
     type: list
@@ -68,7 +67,6 @@ options:
       group:
         description: Its group, by name; that of the user who runs the module unless set.
         type: str
-        version_added: 0.2.0
       sensitive:
         description:
           - Keep the content out of results and diffs.
@@ -81,18 +79,15 @@ options:
       - Only their owner can read them, and O(secrets_group) when it is set.
     type: dict
     default: {}
-    version_added: 0.2.0
   secrets_group:
     description: A group that may read the O(secrets), by name.
     type: str
-    version_added: 0.2.0
   blocks:
     description:
       - Lines in files of others, as C(/etc/hosts), between two comments that tell whose they are. The rest is left.
     type: list
     elements: dict
     default: []
-    version_added: 0.2.0
     suboptions:
       path:
         description: Where.
@@ -153,7 +148,6 @@ options:
           - A user who gets the directory with all that is in it, where it is not the user's already.
           - Undoing gives back what is not removed.
         type: str
-        version_added: 0.2.0
   keep_state:
     description: With O(state=absent), leave the data in O(state_directories) where it is.
     type: bool
@@ -198,7 +192,6 @@ options:
         type: list
         elements: str
         default: []
-        version_added: 0.2.0
   wait_url:
     description: URL that has to answer with status 200 in the end.
     type: str
@@ -212,7 +205,6 @@ options:
     description: Address at which O(wait_port) has to be open, where it is not this host alone that answers there.
     type: str
     default: 127.0.0.1
-    version_added: 0.2.0
   wait_socket:
     description: Unix socket that has to be open in the end.
     type: path
@@ -263,7 +255,6 @@ reloaded:
   type: list
   elements: str
   sample: []
-  version_added: 0.2.0
 """
 
 import contextlib

@@ -18,7 +18,7 @@ description:
   - With O(direction=pull), images come from there into the store, under the names that they had before the rules.
 author:
   - sealer.cluster contributors (@sealerio)
-version_added: 0.2.0
+version_added: 0.1.0
 requirements:
   - urllib3 >= 2.0, < 3
 extends_documentation_fragment:

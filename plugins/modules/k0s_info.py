@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k0s_info
 short_description: Tell what is known of a cluster that k0s runs
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on a control plane and returns the recorded state, the members as the API server knows them, and when
     certificates expire.

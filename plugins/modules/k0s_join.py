@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k0s_join
 short_description: Let a host join a cluster that k0s runs
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Starts C(k0sworker.service) or C(k0scontroller.service) with a join token on a host that is no node yet, and waits
     until it is up.

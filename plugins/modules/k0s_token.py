@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k0s_token
 short_description: Make and end credentials with which hosts join a cluster that k0s runs
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on a control plane. Makes a join token that soon expires, where hosts join, and ends it after use.
   - Before a token for a control plane is made, etcd has to be healthy.

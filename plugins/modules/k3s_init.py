@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_init
 short_description: Start a cluster with k3s on its first server
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Starts C(k3s.service) on a host that is not a node yet, waits until its API server is ready and knows the node, and
     records the cluster in C(/etc/sealer/cluster.json) and in the Secret C(kube-system/sealer-cluster).

@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_join
 short_description: Let a host join a cluster that k3s runs, as a server or as an agent
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Starts C(k3s.service) or C(k3s-agent.service) with a join token on a host that is no node yet, and waits until the
     cluster knows the node. For a server it waits until etcd is whole again, too, and keeps the cluster's record on the

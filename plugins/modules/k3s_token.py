@@ -10,7 +10,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: k3s_token
 short_description: Make and end credentials with which hosts join a cluster that k3s runs
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on a server. For agents, makes a join token that soon expires, when one of the hosts named is not a working
     node yet. k3s then forgets by which password it knows hosts again that had these names before.

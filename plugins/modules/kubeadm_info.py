@@ -46,7 +46,6 @@ joined:
   returned: success
   type: bool
   sample: true
-  version_added: 0.2.0
 cluster:
   description: The cluster.
   returned: success

@@ -47,13 +47,11 @@ options:
   certificate_key:
     description: Key of M(sealer.cluster.kubeadm_token) to the certificates that a new control plane needs.
     type: str
-    version_added: 0.2.0
   refused:
     description: Why control planes that were asked gave no credentials; told when the host cannot join without them.
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   document:
     description: kubeadm's JoinConfiguration, complete but for the discovery and the certificate key.
     type: dict

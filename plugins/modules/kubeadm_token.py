@@ -38,7 +38,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-    version_added: 0.2.0
   nodes:
     description:
       - The hosts that join, each name with its address. A host that is a node has no place here. When it is empty, no
@@ -50,11 +49,9 @@ options:
     description: Address of the one host in O(nodes) that is to become a control plane. Empty for workers.
     type: str
     default: ''
-    version_added: 0.2.0
   token:
     description: With O(state=absent), the token to take back.
     type: str
-    version_added: 0.2.0
   ttl:
     description: How long the token is valid, as a duration of Go.
     type: str
@@ -98,7 +95,6 @@ certificate_key:
   returned: when O(state=present)
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-  version_added: 0.2.0
 endpoint:
   description: Address and port of the API server.
   returned: when O(state=present)

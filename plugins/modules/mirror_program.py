@@ -29,7 +29,6 @@ options:
       - The host's Python that is to run the program. When it is given and too old for it, the module fails before it
         sends anything.
     type: path
-    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

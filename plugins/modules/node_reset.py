@@ -43,7 +43,6 @@ options:
     type: str
     choices: [k0s, k3s, kubeadm]
     default: kubeadm
-    version_added: 0.2.0
   cri_socket:
     description: Socket of the container runtime. k0s and k3s have their own.
     type: str
@@ -66,14 +65,12 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   keep_quorum:
     description:
       - The cluster goes on without this host. Where too few members of etcd that answer would stay, it is an error, and
         nothing is changed.
     type: bool
     default: false
-    version_added: 0.2.0
   force:
     description:
       - Reset the host even if nothing is recorded of it. Then everything in the directories of Kubernetes is

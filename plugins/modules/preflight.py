@@ -84,7 +84,6 @@ options:
     type: list
     elements: dict
     default: []
-    version_added: 0.2.0
     suboptions:
       url:
         description: URL of the registry. It has to answer, with a certificate that can be trusted.
@@ -104,7 +103,6 @@ options:
       - The cluster that the host is to be a node of. A host that belongs to another one, or to one of another runtime,
         is refused. Not given for a host that becomes no node.
     type: dict
-    version_added: 0.2.0
     suboptions:
       name:
         description: Name of the cluster.
@@ -128,7 +126,6 @@ options:
         when a cluster is made and differs from O(cluster) is refused.
     type: dict
     default: {}
-    version_added: 0.2.0
   problems:
     description: Problems found elsewhere, as in the inventory, to be told with the others.
     type: list
@@ -139,7 +136,6 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.2.0
   journal:
     description: The file that remembers what this collection made, as in M(sealer.cluster.host_config).
     type: path

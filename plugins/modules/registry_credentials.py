@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_credentials
 short_description: Passwords for a mirror's users, made once and kept on the controller
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - sealer.cluster contributors (@sealerio)
 description:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_info
 short_description: Tell what a mirror has and what it has done
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - sealer.cluster contributors (@sealerio)
 description:

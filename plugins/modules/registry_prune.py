@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: registry_prune
 short_description: Drop what a mirror has pulled through
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - sealer.cluster contributors (@sealerio)
 description:

@@ -66,11 +66,9 @@ options:
       - User to log in with at O(mirrors) that do not answer everybody, in the way that they ask for it, also by tokens.
         Nobody else is told, but the token servers that they name, which have to speak HTTPS if they do.
     type: str
-    version_added: 0.2.0
   password:
     description: The user's password.
     type: str
-    version_added: 0.2.0
   links:
     description: Which directories of the tree are linked where, file by file.
     type: list

@@ -52,12 +52,10 @@ options:
     description:
       - A key that was made elsewhere, PEM, to put there instead of making one.
     type: str
-    version_added: 0.2.0
   group:
     description:
       - A group that may read the key as well, by name.
     type: str
-    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:

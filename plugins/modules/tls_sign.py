@@ -66,18 +66,15 @@ options:
     description:
       - Certificate of a CA that was made elsewhere, PEM.
     type: str
-    version_added: 0.2.0
   ca_private_key:
     description:
       - Key of this CA, PEM. Both are put into O(directory), and sign from then on.
     type: str
-    version_added: 0.2.0
   certificate:
     description:
       - A certificate that was made elsewhere, PEM, with the intermediate ones behind it. Nothing is signed and nothing
         is written. It has to be for the key of the request, not ended, and signed by O(ca_certificate).
     type: str
-    version_added: 0.2.0
 extends_documentation_fragment:
   - sealer.cluster.attributes
 attributes:
