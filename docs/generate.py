@@ -117,8 +117,8 @@ def role_page(name: str, document: Document) -> str:
 
 def playbook_page(path: pathlib.Path) -> list[str]:
     """What the head of a playbook says of it, and which plays it has."""
-    head = [line[1:].strip() for line in path.read_text().split("\n- ")[0].splitlines() if line.startswith("#")]
-    said = [line for line in head if not line.startswith(("Copyright", "GNU General", "SPDX"))]
+    head = path.read_text().split("\n---\n")[1].split("\n\n")[0]
+    said = [line.removeprefix("#").strip() for line in head.splitlines()]
     plays = [play.get("name", "") for play in yaml.safe_load(path.read_text())]
     return [
         f"## {COLLECTION}.{path.stem}",
