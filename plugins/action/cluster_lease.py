@@ -12,7 +12,9 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.lease import (
+    REPLACED,
     Held,
     Holder,
     release_command,
@@ -21,9 +23,16 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.lease impo
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
 from ansible_collections.sealer.cluster.plugins.modules.cluster_lease import ARGUMENT_SPEC
 from ansible_collections.sealer.cluster.plugins.plugin_utils import _controller_process
-from ansible_collections.sealer.cluster.plugins.plugin_utils._keeper import Keeper, on_host
+from ansible_collections.sealer.cluster.plugins.plugin_utils._keeper import CommandResult, Keeper, on_host
+from ansible_collections.sealer.cluster.plugins.plugin_utils._progress import line_prefix
 
 POLL_SECONDS = 2.0
+# A run may replace a lease and be refused by the next one of the same cluster: within less, it has gone again.
+RENEWALS_UNTIL_LOST = 4
+LOST = (
+    "another run changes this cluster, as this one has not renewed its lease for too long: this machine slept, or had"
+    " no connection. This run ends. Wait until the other one has ended, and run this again"
+)
 
 Result = t.Dict[str, t.Any]
 
@@ -51,49 +60,80 @@ class ActionModule(ActionBase):
         return answer
 
     def _acquire(self, holder: Holder, variables: Result) -> Result:
-        answer = self._asked(holder, "", variables)
+        answer = self._asked(holder, variables)
         seen = _held(answer)
         if seen is None or self._task.check_mode:
-            return _warned(answer, seen)
+            return self._warned(answer, seen)
+        self._tell_of_waiting(seen, str(self._task.delegate_to or variables.get("inventory_hostname", "localhost")))
         while seen is not None:
             held = seen
             alive = _controller_process.is_seen_alive(held.holder)
             if alive:
                 return _refused(answer, held.holder)
-            dead = alive is False or held.renewed > self._args["duration"]
-            if not dead:
+            if alive is None and not self._has_expired(held):
                 time.sleep(POLL_SECONDS)
-            answer = self._asked(holder, held.holder.identity if dead else "", variables)
+            answer = self._asked(holder, variables, held.holder, 0 if alive is False else self._args["duration"])
             seen = _held(answer)
             if seen is not None and seen.holder == held.holder and seen.renewed < held.renewed:
                 return _refused(answer, seen.holder)
         return answer
 
-    def _asked(self, holder: Holder, replaced: str, variables: Result) -> Result:
-        arguments = {**self._task.args, "holder": holder.to_json(), "replaced": replaced}
+    def _asked(
+        self, holder: Holder, variables: Result, replaced: t.Optional[Holder] = None, duration: float = 0
+    ) -> Result:
+        arguments = {
+            **self._task.args,
+            "duration": duration,
+            "holder": holder.to_json(),
+            "replaced": replaced.identity if replaced else "",
+        }
         answer: Result = self._execute_module(module_args=arguments, task_vars=variables)
         return answer
+
+    def _has_expired(self, held: Held) -> bool:
+        return held.renewed >= float(self._args["duration"])
+
+    def _tell_of_waiting(self, held: Held, host: str) -> None:
+        if _controller_process.is_seen_alive(held.holder) is None and not self._has_expired(held):
+            seconds = self._args["duration"] - held.renewed
+            Display().display(
+                f"{line_prefix(self._task.action, {'inventory_hostname': host})}: {held.holder} has the lease since"
+                f" {held.holder.acquired}; waiting up to {seconds:.0f} s for a sign of life"
+            )
+
+    def _warned(self, answer: Result, held: t.Optional[Held]) -> Result:
+        if held is None or _controller_process.is_seen_alive(held.holder) is False or self._has_expired(held):
+            return answer
+        told = f"{held.holder} changes this cluster since {held.holder.acquired}: what is found now may not last"
+        return {**answer, "warnings": [*answer.get("warnings", []), told]}
 
     def _keep(self, holder: Holder) -> None:
         directory = self._args["directory"]
         Keeper(
             holder.process,
-            repeat=on_host(self, renew_command(directory, holder.identity)),
+            repeat=_Renewal(on_host(self, renew_command(directory, holder.identity)), holder),
             clear_up=on_host(self, release_command(directory, holder.identity)),
         ).start()
+
+
+class _Renewal:
+    """Renews a lease, and interrupts the run that has lost it, since another one is at work by then."""
+
+    def __init__(self, renew: t.Callable[[], CommandResult], holder: Holder) -> None:
+        self._renew = renew
+        self._holder = holder
+        self._lost = 0
+
+    def __call__(self) -> None:
+        self._lost = self._lost + 1 if self._renew().get("rc") == REPLACED else 0
+        if self._lost >= RENEWALS_UNTIL_LOST:
+            _controller_process.stop(self._holder.process, LOST)
 
 
 def _held(answer: Result) -> t.Optional[Held]:
     if "renewed" not in answer:
         return None
     return Held(Holder.from_json(answer["holder"]), float(answer["renewed"]))
-
-
-def _warned(answer: Result, held: t.Optional[Held]) -> Result:
-    if held is None:
-        return answer
-    told = f"{held.holder} changes this cluster since {held.holder.acquired}: what is found now may not last"
-    return {**answer, "warnings": [*answer.get("warnings", []), told]}
 
 
 def _refused(answer: Result, holder: Holder) -> Result:

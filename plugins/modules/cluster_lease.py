@@ -15,9 +15,11 @@ description:
   - Acquires a lease on a host until this run of C(ansible-playbook) ends, and fails while another run has it. Take it
     on all control planes before anything of the cluster is changed, as the playbooks of this collection do.
   - A process on the controller renews the lease every ten seconds, and ends it within seconds after the run has ended,
-    however it did.
+    however it did. Where that process ends together with the run, as in a container whose first process is
+    C(ansible-playbook), the lease counts for O(duration) seconds more.
   - The lease of a run that is dead is replaced. Where the dead run was one of this controller, that is at once; else
     where the lease has not been renewed for O(duration) seconds, for which this module waits.
+  - A run whose lease was replaced, as when its controller slept for longer, is interrupted once the controller is back.
 author:
   - sealer.cluster contributors (@sealerio)
 extends_documentation_fragment:
@@ -45,7 +47,7 @@ options:
     description: Who acquires the lease. Set by the action plugin of this module.
     type: dict
   replaced:
-    description: Identity of a holder that is dead. Set by the action plugin of this module.
+    description: Identity of a holder that is taken for dead. Set by the action plugin of this module.
     type: str
     default: ""
 """
@@ -100,7 +102,7 @@ def main() -> None:
             holder, held = None, lease.held_by_another()
         else:
             holder = Holder.from_json(module.params["holder"])
-            held = lease.acquire(holder, module.params["replaced"])
+            held = lease.acquire(holder, module.params["replaced"], module.params["duration"])
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     if held is not None:

@@ -13,6 +13,7 @@ Private to the collection: may change at any time.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import threading
@@ -30,6 +31,8 @@ CLEAR_UP_SECONDS = 15.0
 MAX_DESCRIPTORS = 4096
 
 Command = t.Callable[[], object]
+# What ansible-core tells of a command: rc, stdout and so on.
+CommandResult = t.Dict[str, t.Any]
 
 
 class Keeper:
@@ -61,25 +64,39 @@ class Keeper:
             os._exit(0)
 
     def _keep(self) -> None:
-        if self._repeat is not None:
-            threading.Thread(target=_repeated, args=[self._repeat], daemon=True).start()
-        while _controller_process.is_alive(self._process, self._began):
+        ended = threading.Event()
+        # One thread for both: a connection is not for two commands at once.
+        working = threading.Thread(target=self._work, args=[ended], daemon=True)
+        working.start()
+        while _controller_process.is_alive(self._process, self._began) is not False:
             time.sleep(LOOK_SECONDS)
-        clearing = threading.Thread(target=_tried, args=[self._clear_up], daemon=True)
-        clearing.start()
-        clearing.join(CLEAR_UP_SECONDS)
+        ended.set()
+        working.join(CLEAR_UP_SECONDS)
         # A command that waits for a silent host ends with this process.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGTERM)
 
+    def _work(self, ended: threading.Event) -> None:
+        while not ended.wait(REPEAT_SECONDS):
+            if self._repeat is not None:
+                _tried(self._repeat)
+        _tried(self._clear_up)
 
-def on_host(action: ActionBase, command: str, *, become: bool = True) -> Command:
+
+class _Silence:
+    """Takes the place of the queue by which a worker shows what it says, and which has gone with the task."""
+
+    def send_display(self, *args: object, **kwargs: object) -> None:
+        pass
+
+
+def on_host(action: ActionBase, command: str, *, become: bool = True) -> t.Callable[[], CommandResult]:
     """What runs a shell command on an action's host, as the user of modules there or as the one who logs in."""
 
-    def run() -> object:
-        # The queue that would show it is gone with the task.
-        Display().verbosity = 0
-        return action._low_level_execute_command(command, sudoable=become)
+    def run() -> CommandResult:
+        Display().set_queue(t.cast(t.Any, _Silence()))
+        done: CommandResult = action._low_level_execute_command(command, sudoable=become)
+        return done
 
     return run
 
@@ -88,12 +105,6 @@ def removal_of_files(action: ActionBase) -> Command:
     """What removes the temporary directory that an action has on its host now."""
     shell = action._connection._shell
     return on_host(action, shell.remove(shell.tmpdir, recurse=True), become=False)
-
-
-def _repeated(command: Command) -> None:
-    while True:
-        time.sleep(REPEAT_SECONDS)
-        _tried(command)
 
 
 def _tried(command: Command) -> None:
@@ -106,7 +117,8 @@ def _leave_terminal() -> None:
     """Hold nothing that somebody waits for: whoever reads what the run prints reads until all have closed it."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN if number != signal.SIGTERM else signal.SIG_DFL)
-    os.chdir("/")
+    # An object of the caller's that went later would close whatever has its number by then.
+    gc.freeze()
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in range(3):
         os.dup2(null, descriptor)

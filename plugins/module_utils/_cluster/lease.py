@@ -4,8 +4,9 @@
 
 """The lease of a cluster: a run holds it while it changes the cluster, and shows that it is alive by renewing it.
 
-A lease is a file in a directory of its own on a host, named by its holder and renewed by its time of modification. Only
-one clock counts, the host's; and a host that starts again has none, as the directory lies in memory.
+A lease is a file in a directory of its own on a host, named by its holder. Its time of modification says when it was
+renewed, in seconds since the host's kernel started: no step of a clock ends a lease or keeps one. A host that starts
+again has none, as the directory lies in memory.
 
 Private to the collection: may change at any time.
 """
@@ -17,7 +18,6 @@ import fcntl
 import json
 import os
 import shlex
-import time
 import typing as t
 from dataclasses import asdict, dataclass
 
@@ -25,6 +25,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 
 DEFAULT_DIRECTORY = "/run/sealer-lease"
 SUFFIX = ".json"
+UNFINISHED = ".new"
+# What a renewal exits with where another run has the lease instead. Shells, sudo and SSH have other numbers.
+REPLACED = 66
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Held:
-    """A lease that somebody else holds. renewed: how many seconds ago, by the host's clock."""
+    """A lease that somebody else holds. renewed: how many seconds ago."""
 
     holder: Holder
     renewed: float
@@ -75,17 +78,19 @@ class Lease:
     def __init__(self, directory: str = DEFAULT_DIRECTORY) -> None:
         self._directory = directory
 
-    def acquire(self, holder: Holder, replaced: str = "") -> t.Optional[Held]:
-        """Take the lease for a run, or tell who else has it.
+    def acquire(self, holder: Holder, replaced: str = "", duration: float = 0) -> t.Optional[Held]:
+        """Take the lease for a run, or tell who else has it. Raises ClusterError where this user may not.
 
-        replaced: identity of a holder that is known to be dead, whose lease ends with this.
+        replaced: identity of a holder that is taken for dead, whose lease ends with this, unless it was renewed within
+        the last seconds of this duration.
         """
         while True:
             with contextlib.suppress(FileNotFoundError), self._locked():
-                if replaced:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(self._path(replaced))
+                self._remove_unfinished()
                 held = self.held_by_another(holder.identity)
+                if held is not None and held.holder.identity == replaced and held.renewed >= duration:
+                    os.unlink(self._path(replaced))
+                    held = self.held_by_another(holder.identity)
                 if held is None:
                     self._write(holder)
                 return held
@@ -99,16 +104,24 @@ class Lease:
             with contextlib.suppress(FileNotFoundError, ValueError, ClusterError), open(
                 path, encoding="utf-8"
             ) as stream:
-                renewed = time.time() - os.fstat(stream.fileno()).st_mtime
-                return Held(Holder.from_json(json.load(stream)), max(0.0, renewed))
+                now, renewed = _seconds_since_start(), os.fstat(stream.fileno()).st_mtime
+                # No run set a time that is yet to come.
+                return Held(Holder.from_json(json.load(stream)), now - renewed if renewed <= now else now)
         return None
 
     @contextlib.contextmanager
     def _locked(self) -> t.Iterator[None]:
         """Keep others from the directory. Raises FileNotFoundError where it went, with the last lease, meanwhile."""
-        os.makedirs(os.path.dirname(self._directory), mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(self._directory, 0o755)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.makedirs(self._directory, mode=0o755)
+        except PermissionError as error:
+            raise ClusterError(
+                "the lease of the cluster cannot be taken",
+                where=self._directory,
+                why=os.strerror(error.errno),
+                fix="Log in as root, or let Ansible become root: become=true",
+            ) from error
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -122,20 +135,38 @@ class Lease:
         except FileNotFoundError:
             return []
 
+    def _remove_unfinished(self) -> None:
+        """Files of writers that were killed. Whoever writes has the lock."""
+        for name in self._names():
+            if name.endswith(UNFINISHED):
+                os.unlink(os.path.join(self._directory, name))
+
     def _write(self, holder: Holder) -> None:
         path = self._path(holder.identity)
-        fresh = path + ".new"
+        fresh = path + UNFINISHED
         with open(fresh, "w", encoding="utf-8") as stream:
             json.dump(holder.to_json(), stream)
+        os.utime(fresh, (_seconds_since_start(),) * 2)
         os.replace(fresh, path)
 
     def _path(self, identity: str) -> str:
         return os.path.join(self._directory, identity + SUFFIX)
 
 
+def _seconds_since_start() -> float:
+    """What a shell reads, too: containers may be told of their own start, and system calls of the kernel's."""
+    with open("/proc/uptime", encoding="ascii") as stream:
+        return float(stream.read().split()[0])
+
+
 def renew_command(directory: str, identity: str) -> str:
-    """What a shell on the host runs to renew a lease. It brings none back that somebody else has replaced."""
-    return f"touch -c {shlex.quote(os.path.join(directory, identity + SUFFIX))}"
+    """What a shell on the host runs to renew a lease. It exits with REPLACED where another run has the lease instead.
+
+    It brings none back that has ended.
+    """
+    path, others = shlex.quote(os.path.join(directory, identity + SUFFIX)), f"{shlex.quote(directory)}/*{SUFFIX}"
+    renewed = f"read -r uptime idle </proc/uptime && touch -c -d @$uptime {path}"
+    return f"{renewed} && {{ test -e {path} || ! ls {others} >/dev/null 2>&1 || exit {REPLACED}; }}"
 
 
 def release_command(directory: str, identity: str) -> str:

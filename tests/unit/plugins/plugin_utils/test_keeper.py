@@ -23,7 +23,7 @@ _keeper.REPEAT_SECONDS = 0.1
 _keeper.CLEAR_UP_SECONDS = 1
 _keeper.Keeper(
     os.getpid(),
-    repeat=lambda: open(sys.argv[2] + "/repeated", "a").write("x"),
+    repeat=lambda: eval(sys.argv[4]),
     clear_up=lambda: eval(sys.argv[3]),
 ).start()
 print("started", flush=True)
@@ -38,16 +38,19 @@ def wait_for(path: pathlib.Path) -> None:
         time.sleep(0.02)
 
 
-def start(tmp_path: pathlib.Path, clear_up: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", PROGRAM, ROOT, str(tmp_path), clear_up]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def start(tmp_path: pathlib.Path, clear_up: str, repeat: str = "open('repeated', 'a')") -> subprocess.Popen[bytes]:
+    """Paths count from the run's directory, as those in options of SSH do."""
+    command = [sys.executable, "-c", PROGRAM, ROOT, str(tmp_path), clear_up, repeat]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     assert process.stdout is not None and process.stdout.readline() == b"started\n"
     return process
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_it_repeats_while_the_process_lives_and_clears_up_after_it(tmp_path: pathlib.Path, killed: bool) -> None:
-    process = start(tmp_path, f"open({str(tmp_path / 'cleared')!r}, 'w')")
+    process = start(tmp_path, "open('cleared', 'w')")
     wait_for(tmp_path / "repeated")
     assert not (tmp_path / "cleared").exists()
     if killed:
@@ -58,7 +61,7 @@ def test_it_repeats_while_the_process_lives_and_clears_up_after_it(tmp_path: pat
 
 
 def test_a_host_that_is_silent_does_not_keep_it(tmp_path: pathlib.Path) -> None:
-    said = f"open({str(tmp_path / 'process')!r}, 'w').write(str(os.getpid()))"
+    said = "open('process', 'w').write(str(os.getpid()))"
     start(tmp_path, f"({said}, subprocess.run(['sleep', '600']))").communicate()
     wait_for(tmp_path / "process")
     deadline = time.monotonic() + 60
@@ -69,6 +72,15 @@ def test_a_host_that_is_silent_does_not_keep_it(tmp_path: pathlib.Path) -> None:
     while _controller_process.started(keeper):
         assert time.monotonic() < deadline, "the keeper does not end"
         time.sleep(0.02)
+
+
+def test_it_does_one_thing_at_a_time(tmp_path: pathlib.Path) -> None:
+    repeat = "(open('repeated', 'w'), subprocess.run(['sleep', '0.5']), open('repeated', 'w').write('ended'))"
+    process = start(tmp_path, "os.link('repeated', 'cleared')", repeat)
+    wait_for(tmp_path / "repeated")
+    process.communicate()
+    wait_for(tmp_path / "cleared")
+    assert (tmp_path / "cleared").read_text() == "ended"
 
 
 def test_a_failure_ends_nothing(tmp_path: pathlib.Path) -> None:

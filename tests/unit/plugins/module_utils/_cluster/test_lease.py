@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import subprocess
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.lease import (
+    REPLACED,
     Holder,
     Lease,
     release_command,
@@ -54,16 +56,75 @@ def test_a_look_acquires_nothing(directory: pathlib.Path) -> None:
     assert not directory.exists()
 
 
+def uptime() -> float:
+    return float(pathlib.Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+
+
+def age(directory: pathlib.Path, identity: str, seconds: float) -> None:
+    os.utime(directory / f"{identity}.json", (uptime() - seconds,) * 2)
+
+
 def test_it_tells_how_long_ago_it_was_renewed(directory: pathlib.Path) -> None:
     lease = Lease(str(directory))
     lease.acquire(holder("a"))
-    before = os.stat(directory / "a.json").st_mtime
-    os.utime(directory / "a.json", (before - 100, before - 100))
+    assert uptime() - 60 < os.stat(directory / "a.json").st_mtime <= uptime()
+    age(directory, "a", 100)
     held = lease.held_by_another()
     assert held is not None and held.renewed >= 100
     subprocess.run(["sh", "-c", renew_command(str(directory), "a")], check=True)
     held = lease.held_by_another()
-    assert held is not None and held.renewed < 100
+    assert held is not None and held.renewed < 60
+
+
+def test_no_time_of_a_clock_keeps_a_lease(directory: pathlib.Path) -> None:
+    lease = Lease(str(directory))
+    lease.acquire(holder("a"))
+    age(directory, "a", -1_000_000_000)
+    held = lease.held_by_another()
+    assert held is not None and held.renewed >= uptime() - 60
+
+
+def test_a_holder_that_was_taken_for_dead_and_renews_its_lease_keeps_it(directory: pathlib.Path) -> None:
+    lease = Lease(str(directory))
+    lease.acquire(holder("a"))
+    age(directory, "a", 100)
+    assert lease.acquire(holder("b"), replaced="a", duration=1000) is not None
+    subprocess.run(["sh", "-c", renew_command(str(directory), "a")], check=True)
+    held = lease.acquire(holder("b"), replaced="a", duration=50)
+    assert held is not None and held.holder == holder("a")
+    age(directory, "a", 100)
+    assert lease.acquire(holder("b"), replaced="a", duration=50) is None
+    assert os.listdir(directory) == ["b.json"]
+
+
+def test_a_renewal_tells_that_another_run_has_the_lease(directory: pathlib.Path) -> None:
+    def renewed() -> int:
+        return subprocess.run(["sh", "-c", renew_command(str(directory), "a")], check=False).returncode
+
+    assert renewed() == 0
+    Lease(str(directory)).acquire(holder("a"))
+    assert renewed() == 0
+    Lease(str(directory)).acquire(holder("b"), replaced="a")
+    assert renewed() == REPLACED
+    subprocess.run(["sh", "-c", release_command(str(directory), "b")], check=True)
+    assert renewed() == 0
+    assert not directory.exists()
+
+
+def test_nothing_stays_of_a_writer_that_was_killed(directory: pathlib.Path) -> None:
+    directory.mkdir(parents=True)
+    (directory / "x.json.new").write_text("{")
+    Lease(str(directory)).acquire(holder("a"))
+    assert os.listdir(directory) == ["a.json"]
+
+
+def test_a_user_who_may_not_take_it_is_told(directory: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_arguments: object, **_named: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "makedirs", refused)
+    with pytest.raises(ClusterError, match=r"cannot be taken: Permission denied\. Log in as root, or .* become=true"):
+        Lease(str(directory)).acquire(holder("a"))
 
 
 def test_what_was_replaced_does_not_come_back(directory: pathlib.Path) -> None:
@@ -71,7 +132,7 @@ def test_what_was_replaced_does_not_come_back(directory: pathlib.Path) -> None:
     lease.acquire(holder("a"))
     lease.acquire(holder("b"), replaced="a")
     for command in (renew_command, release_command):
-        subprocess.run(["sh", "-c", command(str(directory), "a")], check=True)
+        subprocess.run(["sh", "-c", command(str(directory), "a")], check=False)
         assert os.listdir(directory) == ["b.json"]
 
 
