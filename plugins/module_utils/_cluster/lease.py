@@ -119,7 +119,7 @@ class Lease:
             raise ClusterError(
                 "the lease of the cluster cannot be taken",
                 where=self._directory,
-                why=os.strerror(error.errno),
+                why=error.strerror or "permission denied",
                 fix="Log in as root, or let Ansible become root: become=true",
             ) from error
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
