@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.addresses import comparable, internal_addresses
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint, is_ready
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
@@ -114,9 +115,8 @@ def refuse_taken_names(nodes: t.Iterable[Json], joining: t.Mapping[str, str]) ->
     """
     ready = {node["metadata"]["name"]: node for node in nodes if is_ready(node)}
     for name in sorted(set(joining) & set(ready)):
-        held = ready[name].get("status", {}).get("addresses", [])
-        addresses = [entry["address"] for entry in held if entry["type"] == "InternalIP"]
-        if joining[name] and addresses and joining[name] not in addresses:
+        addresses = internal_addresses(ready[name])
+        if joining[name] and addresses and comparable(joining[name]) not in addresses:
             raise ClusterError(
                 f"the cluster has a node {name} at {', '.join(addresses)} already, and this host is at {joining[name]}",
                 why="two hosts cannot be one node",
