@@ -62,7 +62,7 @@ import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeconfig import kubeconfig_of_host
@@ -84,8 +84,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # An inventory may call a host Worker1, and Kubernetes knows no such names.
-    name = module.params["name"].lower()
+    name = membership.node_name(module.params["name"])
     run = module_runner(module)
     try:
         kubectl, etcd = Kubectl(run, kubeconfig_of_host(module.params["kubeconfig"])), Etcd(run, place_here())

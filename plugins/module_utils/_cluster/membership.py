@@ -102,9 +102,14 @@ def refuse_without_credentials(endpoint: str, token: t.Optional[str], refused: t
         )
 
 
+def node_name(host: str) -> str:
+    """How the node of a host of the inventory is called: Kubernetes knows lower case alone."""
+    return str(host).lower()
+
+
 def joining(hosts: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
-    """Addresses by names of nodes, which are in lower case, for hosts of the inventory."""
-    return {str(name).lower(): str(address) for name, address in hosts.items()}
+    """Addresses by names of nodes, for hosts of the inventory."""
+    return {node_name(name): str(address) for name, address in hosts.items()}
 
 
 def refuse_taken_names(nodes: t.Iterable[Json], joining: t.Mapping[str, str]) -> t.List[str]:
