@@ -94,7 +94,7 @@ def main() -> None:
             for member in members:
                 etcd.remove(member)
             for kind in objects:
-                kubectl.text("delete", kind, name, "--ignore-not-found", "--timeout=60s")
+                kubectl.delete(kind, name)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
     before = [f"member {member.called} of etcd\n" for member in members]

@@ -357,7 +357,7 @@ def test_a_node_that_an_interrupted_attempt_left_makes_room() -> None:
     left = membership.refuse_taken_names(NODES, joining)
     assert left == ["kube-w"]
     kubeadm_token.free_names(cluster.kubectl, left)
-    assert cluster.commands == [["kubectl", "delete", "node", "--ignore-not-found", "kube-w"]]
+    assert cluster.commands == [["kubectl", "delete", "--ignore-not-found", "--timeout=60s", "node", "kube-w"]]
     kubeadm_token.free_names(cluster.kubectl, [])
     assert len(cluster.commands) == 1
 
