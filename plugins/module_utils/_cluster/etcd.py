@@ -180,7 +180,10 @@ class Etcd:
             name, members = self._own_name(), self.members()
         except (ClusterError, OSError) as error:
             # Without a quorum, a member tells nothing but how it is itself.
-            if self._call("endpoint", "status").rc == 0:
+            done = self._call("endpoint", "status")
+            if done.rc == NOT_FOUND:
+                self._refuse(done)
+            if done.rc == 0:
                 raise ClusterError(
                     "this control plane may have the last copy of the cluster's data",
                     where="etcd",

@@ -200,6 +200,13 @@ def test_a_member_without_a_quorum_may_have_the_last_copy(alive: bool, tmp_path:
         leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
 
 
+def test_a_member_that_cannot_be_asked_does_not_count_as_dead(tmp_path: pathlib.Path) -> None:
+    cluster = Cluster("cp1", "cp2", "cp3")
+    cluster.run = lambda *_given, **_options: Completed(NOT_FOUND, "", "")  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="etcd.yaml: etcdctl is not on this host. Use a cluster image"):
+        leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
+
+
 def test_a_host_without_a_member_may_always_leave(tmp_path: pathlib.Path) -> None:
     cluster = Cluster("cp1")
     etcd_elsewhere = leaver(cluster, tmp_path)
