@@ -125,14 +125,13 @@ def test_variants_are_asked_once(present: t.List[str], found: t.List[str]) -> No
 
 
 def test_a_variant_that_does_not_tell_its_rules_is_reported() -> None:
-    run = FakeRun(
-        **{
-            "iptables-nft-save --version": "v1",
-            "iptables-nft-save": 4,
-            "iptables-legacy-save --version": "v1",
-            "iptables-legacy-save": SAVED,
-        }
-    )
+    answers: t.Dict[str, t.Union[str, int]] = {
+        "iptables-nft-save --version": "v1",
+        "iptables-nft-save": 4,
+        "iptables-legacy-save --version": "v1",
+        "iptables-legacy-save": SAVED,
+    }
+    run = FakeRun(**answers)
     found, kept = netfilter.rulesets(run, Owners(), {})
     assert list(found) == ["iptables-legacy"]
     assert "iptables-nft-save: its chains cannot be read, so those of the node, if there are any, stay: no" in map(
