@@ -30,7 +30,9 @@ attributes:
     support: full
 options:
   labels:
-    description: The labels of each node, by its name. Nodes that are not named are left as they are.
+    description:
+      - The labels of each node, by its name, as the inventory calls its host. Nodes that are not named are left as they
+        are.
     type: dict
     required: true
   kubeconfig:
@@ -97,11 +99,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    wanted = {
-        name: {key: str(value) for key, value in (labels or {}).items()}
-        for name, labels in module.params["labels"].items()
-    }
     try:
+        wanted = node_labels.by_node(module.params["labels"])
         steps = _steps(module, wanted)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))

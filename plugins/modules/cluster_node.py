@@ -14,7 +14,10 @@ version_added: 0.1.0
 description:
   - Runs on a control plane and deletes the Node object of a host that is no member any more, with its Lease.
   - A member of etcd that the host left behind and that does not answer any more is removed as well, and so is what k0s
-    knows of the host as a control plane.
+    knows of the host as a control plane. k0s calls both as the host itself is called. They are known by the address
+    that the node has in the API or in C(/etc/sealer/cluster.json), and by their name where it has none there.
+  - Where no member of a control plane is found and others that do not answer are at no address of another node, that is
+    a warning.
   - Does not touch the host itself. M(sealer.cluster.node_reset) does.
 author:
   - sealer.cluster contributors (@sealerio)
@@ -59,20 +62,15 @@ name:
 """
 
 import os
-import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import k0s, membership, node_removal
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, place_here
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeconfig import kubeconfig_of_host
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.state import read_state
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import SealerError
-
-
-def _kinds() -> t.Sequence[str]:
-    """What a host may be in the cluster: k0s keeps an object for each control plane besides."""
-    return ("node", k0s.CONTROLLERS) if os.path.exists(k0s.ADMIN_KUBECONFIG) else ("node",)
 
 
 def main() -> None:
@@ -84,23 +82,20 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    # An inventory may call a host Worker1, and Kubernetes knows no such names.
-    name = module.params["name"].lower()
+    name = membership.node_name(module.params["name"])
     run = module_runner(module)
     try:
         kubectl, etcd = Kubectl(run, kubeconfig_of_host(module.params["kubeconfig"])), Etcd(run, place_here())
-        objects = [kind for kind in _kinds() if kubectl.get(kind, name) is not None]
-        members = etcd.left_by(name) if etcd.stacked else []
+        with_controllers = os.path.exists(k0s.ADMIN_KUBECONFIG)
+        found = node_removal.plan(name, kubectl, etcd, read_state() or {}, with_controllers)
         if not module.check_mode:
-            for member in members:
-                etcd.remove(member)
-            for kind in objects:
-                kubectl.text("delete", kind, name, "--ignore-not-found", "--timeout=60s")
+            found.carry_out(kubectl, etcd)
     except (SealerError, OSError) as error:
         module.fail_json(msg=str(error))
-    before = [f"member {member.called} of etcd\n" for member in members]
-    before += [f"{kind.partition('.')[0]} {name}\n" for kind in objects]
-    module.exit_json(changed=bool(before), name=name, diff={"before": "".join(before), "after": ""})
+    for warning in found.warnings():
+        module.warn(warning)
+    before = "".join(f"{line}\n" for line in found.lines())
+    module.exit_json(changed=bool(before), name=name, diff={"before": before, "after": ""})
 
 
 if __name__ == "__main__":

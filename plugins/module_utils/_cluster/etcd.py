@@ -17,6 +17,7 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.addresses import NodeIdentity, comparable
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import BY_RUNTIME, KUBEADM, EtcdPlace
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -41,12 +42,13 @@ class Member(t.NamedTuple):
     def called(self) -> str:
         return self.name or ", ".join(self.peer_urls)
 
-    def belongs_to(self, name: str, address: str, suffix: str = "") -> bool:
-        """Whether it is the member of a host, by the host's name or, while it has none, by its address."""
-        shown = f"[{address}]" if ":" in address else address
-        return re.fullmatch(re.escape(name) + suffix, self.name) is not None or (
-            not self.name and f"https://{shown}:{_PEER_PORT}" in self.peer_urls
-        )
+    @property
+    def addresses(self) -> t.Set[str]:
+        """Where other members reach it."""
+        return {comparable(urlsplit(url).hostname or "") for url in self.peer_urls}
+
+    def is_named(self, node: str, suffix: str) -> bool:
+        return re.fullmatch(re.escape(node) + suffix, self.name) is not None
 
 
 def listens(url: str) -> bool:
@@ -138,15 +140,29 @@ class Etcd:
         except ClusterError as error:
             return [str(error)]
 
-    def left_by(self, name: str, address: str = "") -> t.List[Member]:
-        """Members that a host left behind: those of that name or address, which do nothing any more."""
-        mine = [member for member in self.members() if member.belongs_to(name, address, self._place.suffix)]
+    def left_by(self, node: NodeIdentity) -> t.List[Member]:
+        """Members that a node left behind, which do nothing any more; one without a name is known by its address."""
+        suffix = self._place.suffix
+        members = self.members()
+        if self._place.by_host:
+            mine = node.of_host(members, lambda one: one.is_named(node.name, suffix), lambda one: one.addresses)
+        else:
+            mine = [
+                member
+                for member in members
+                if member.is_named(node.name, suffix)
+                or (not member.name and not node.addresses.isdisjoint(member.addresses))
+            ]
         return [member for member in mine if self.trouble(member)]
+
+    def of_nobody(self, node: NodeIdentity) -> t.List[Member]:
+        """Members that do nothing any more and are at no address of another node."""
+        return [one for one in self.members() if node.others.isdisjoint(one.addresses) and self.trouble(one)]
 
     def make_room(self, name: str, address: str) -> None:
         """Remove what an earlier attempt of a host left, before it joins; all others have to be well."""
         if self.stacked:
-            for member in self.left_by(name, address):
+            for member in self.left_by(NodeIdentity(name, frozenset({comparable(address)}))):
                 self.remove(member)
             self.wait()
 
@@ -180,7 +196,10 @@ class Etcd:
             name, members = self._own_name(), self.members()
         except (ClusterError, OSError) as error:
             # Without a quorum, a member tells nothing but how it is itself.
-            if self._call("endpoint", "status").rc == 0:
+            done = self._call("endpoint", "status")
+            if done.rc == NOT_FOUND:
+                self._refuse(done)
+            if done.rc == 0:
                 raise ClusterError(
                     "this control plane may have the last copy of the cluster's data",
                     where="etcd",

@@ -60,7 +60,7 @@ def is_ready(node: t.Mapping[str, t.Any]) -> bool:
 def free_names(kubectl: Kubectl, names: t.Sequence[str]) -> None:
     """Delete these nodes: kubeadm refuses to join under the name of one that is ready."""
     if names:
-        kubectl.text("delete", "node", "--ignore-not-found", *names)
+        kubectl.delete("node", *names)
 
 
 def create_token(run: Runner, ttl: str) -> str:

@@ -21,6 +21,9 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 ADMIN_KUBECONFIG = "/etc/kubernetes/admin.conf"
 FIELD_MANAGER = "sealer.cluster"
 _TIMEOUT = "--request-timeout=30s"
+_DELETE_SECONDS = 60
+# What kubectl prints of an object that is marked as deleted and does not go.
+_STILL_THERE = "timed out waiting for the condition"
 # What kubectl prints of an object whose CustomResourceDefinition is not there, and of what is worse.
 _UNKNOWN_KIND = "no matches for kind"
 _REFUSAL = re.compile(r"^(error: You must be logged in|Error from server|The connection to|Unable to connect)", re.M)
@@ -59,6 +62,23 @@ class Kubectl:
             why=done.output[-2000:],
             fix="See whether the API server of this cluster answers: kubectl get --raw /readyz?verbose",
         )
+
+    def delete(self, kind: str, *names: str) -> None:
+        """Delete objects that are in no namespace; those that are not there are gone already.
+
+        Raises ClusterError for one that does not go in time, because of a finalizer that nobody handles any more.
+        """
+        arguments = ("delete", "--ignore-not-found", f"--timeout={_DELETE_SECONDS}s", kind, *names)
+        done = self.call(*arguments)
+        if done.rc != 0 and _STILL_THERE in done.stderr:
+            raise ClusterError(
+                f"{kind} {', '.join(names)} is not gone after {_DELETE_SECONDS} seconds",
+                where=self.kubeconfig,
+                why=done.stderr.strip()[-2000:],
+                fix=f"See whose finalizers keep it by kubectl get -o yaml {kind} {' '.join(names)}, and run this again",
+            )
+        if done.rc != 0:
+            raise self._failure(arguments, done)
 
     def get(self, *arguments: str) -> t.Optional[Json]:
         """One object or a List, or None where there is no such object."""

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import state as cluster_state
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.addresses import comparable, internal_addresses
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json, pretty, write_json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubeadm_token import fingerprint, is_ready
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
@@ -101,9 +102,14 @@ def refuse_without_credentials(endpoint: str, token: t.Optional[str], refused: t
         )
 
 
+def node_name(host: str) -> str:
+    """How the node of a host of the inventory is called: Kubernetes knows lower case alone."""
+    return str(host).lower()
+
+
 def joining(hosts: t.Mapping[str, t.Any]) -> t.Dict[str, str]:
-    """Addresses by names of nodes, which are in lower case, for hosts of the inventory."""
-    return {str(name).lower(): str(address) for name, address in hosts.items()}
+    """Addresses by names of nodes, for hosts of the inventory."""
+    return {node_name(name): str(address) for name, address in hosts.items()}
 
 
 def refuse_taken_names(nodes: t.Iterable[Json], joining: t.Mapping[str, str]) -> t.List[str]:
@@ -114,9 +120,8 @@ def refuse_taken_names(nodes: t.Iterable[Json], joining: t.Mapping[str, str]) ->
     """
     ready = {node["metadata"]["name"]: node for node in nodes if is_ready(node)}
     for name in sorted(set(joining) & set(ready)):
-        held = ready[name].get("status", {}).get("addresses", [])
-        addresses = [entry["address"] for entry in held if entry["type"] == "InternalIP"]
-        if joining[name] and addresses and joining[name] not in addresses:
+        addresses = internal_addresses(ready[name])
+        if joining[name] and addresses and comparable(joining[name]) not in addresses:
             raise ClusterError(
                 f"the cluster has a node {name} at {', '.join(addresses)} already, and this host is at {joining[name]}",
                 why="two hosts cannot be one node",

@@ -16,7 +16,7 @@ import shlex
 import typing as t
 
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.cni import Networks
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Runner
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed, Runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.foreign import Kept
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
@@ -228,15 +228,15 @@ def save_programs(run: Runner) -> t.List[str]:
     return found
 
 
-def saved(run: Runner) -> t.Dict[str, str]:
-    """What each variant of iptables-save on this host prints."""
-    found = ((program, run([f"{program}-save"])) for program in save_programs(run))
-    return {program: done.stdout for program, done in found if done.rc == 0}
+def saved(run: Runner) -> t.Dict[str, Completed]:
+    """What each variant of iptables-save on this host says."""
+    return {program: run([f"{program}-save"]) for program in save_programs(run)}
 
 
 def snapshot(run: Runner) -> t.Dict[str, t.List[str]]:
     """What there is before a node is made that is named as its chains will be, for each variant."""
-    return {program: found for program, text in saved(run).items() for found in [lines(text)] if found}
+    told = {program: lines(done.stdout) for program, done in saved(run).items() if done.rc == 0}
+    return {program: found for program, found in told.items() if found}
 
 
 def rulesets(
@@ -245,9 +245,13 @@ def rulesets(
     """What is ours, for each variant of iptables on this host, and what stays; before: what snapshot() told."""
     found: t.Dict[str, Ruleset] = {}
     kept: t.List[Kept] = []
-    for program, text in saved(run).items():
+    for program, done in saved(run).items():
+        if done.rc != 0:
+            why = f"its chains cannot be read, so those of the node, if there are any, stay: {done.output[-500:]}"
+            kept.append(Kept(f"{program}-save", why))
+            continue
         known = dataclasses.replace(owners, before=frozenset(before.get(program, ())))
-        ruleset, stays = parse_save(text, known)
+        ruleset, stays = parse_save(done.stdout, known)
         if not ruleset.empty:
             found[program] = ruleset
         kept += [Kept(f"{program} {one.what}", one.why) for one in stays]

@@ -13,6 +13,7 @@ import dataclasses
 import time
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import FIELD_MANAGER, Kubectl
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
@@ -38,6 +39,22 @@ class Step:
     @property
     def changed(self) -> bool:
         return self.before != self.after
+
+
+def by_node(labels: t.Mapping[str, t.Optional[t.Mapping[str, t.Any]]]) -> t.Dict[str, Labels]:
+    """The labels by names of nodes, for hosts of the inventory. Raises ClusterError for two hosts of one name."""
+    found: t.Dict[str, Labels] = {}
+    for host, wanted in labels.items():
+        name = membership.node_name(host)
+        if name in found:
+            raise ClusterError(
+                f"labels are given to the node {name} twice",
+                where=host,
+                why="two hosts cannot be one node",
+                fix="Name each node once; upper case and lower case are the same",
+            )
+        found[name] = {key: str(value) for key, value in (wanted or {}).items()}
+    return found
 
 
 def plan(nodes: t.Iterable[Json], wanted: t.Mapping[str, Labels]) -> t.List[Step]:

@@ -60,7 +60,7 @@ class EtcdPlace:
     sign: a path that is there with it, empty where it is no business of ours; ca, certificate, key: how a client is
     known; suffix: what follows the name of the node in that of the member, as a regular expression; name: the file
     that holds the member's name; named: the regular expression that finds it there; loopback: whether members answer
-    clients of their own hosts alone.
+    clients of their own hosts alone; by_host: whether a member is called as its host is, and not as its node.
     """
 
     sign: str = ""
@@ -71,6 +71,7 @@ class EtcdPlace:
     name: str = ""
     named: str = r"(\S+)"
     loopback: bool = False
+    by_host: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,9 +167,9 @@ K0S = Traces(
         ca="/var/lib/k0s/pki/etcd/ca.crt",
         certificate="/var/lib/k0s/pki/apiserver-etcd-client.crt",
         key="/var/lib/k0s/pki/apiserver-etcd-client.key",
-        # k0s calls the member as the host is called.
         name="/proc/sys/kernel/hostname",
         loopback=True,
+        by_host=True,
     ),
 )
 

@@ -15,6 +15,7 @@ import typing as t
 
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster import etcd
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.addresses import NodeIdentity
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import NOT_FOUND, Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.etcd import Etcd, listens, place_here
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.traces import K0S, K3S, KUBEADM
@@ -106,14 +107,15 @@ def test_what_a_host_left_behind(
 ) -> None:
     cluster = Cluster(*names)
     cluster.silent = set(silent)
-    assert [member.number for member in cluster.etcd.left_by("cp2", address)] == left
+    node = NodeIdentity("cp2", frozenset({address} - {""}))
+    assert [member.number for member in cluster.etcd.left_by(node)] == left
 
 
 def test_members_of_k3s_have_more_than_their_nodes_name(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster("cp1-0a1b2c3d", "cp2-0a1b2c3d", "cp2-x-0a1b2c3d", "cp2")
     cluster.silent = {f"https://10.0.0.{number}:2379" for number in (2, 3, 4)}
     cluster.etcd = Etcd(cluster.run, K3S.etcd)
-    assert [member.name for member in cluster.etcd.left_by("cp2")] == ["cp2-0a1b2c3d"]
+    assert [member.name for member in cluster.etcd.left_by(NodeIdentity("cp2"))] == ["cp2-0a1b2c3d"]
 
 
 def test_members_of_k0s_are_known_by_their_peers_port(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,8 +126,8 @@ def test_members_of_k0s_are_known_by_their_peers_port(monkeypatch: pytest.Monkey
     monkeypatch.setattr(etcd, "listens", lambda url: url != "https://10.0.0.2:2380")
     cluster.etcd = Etcd(cluster.run, K0S.etcd)
     assert cluster.etcd.troubles() == ["cp2: it does not answer"]
-    assert [member.name for member in cluster.etcd.left_by("cp2")] == ["cp2"]
-    assert cluster.etcd.left_by("cp3") == []
+    assert [member.name for member in cluster.etcd.left_by(NodeIdentity("cp2"))] == ["cp2"]
+    assert cluster.etcd.left_by(NodeIdentity("cp3")) == []
 
 
 def test_who_listens() -> None:
@@ -200,6 +202,13 @@ def test_a_member_without_a_quorum_may_have_the_last_copy(alive: bool, tmp_path:
         leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
 
 
+def test_a_member_that_cannot_be_asked_does_not_count_as_dead(tmp_path: pathlib.Path) -> None:
+    cluster = Cluster("cp1", "cp2", "cp3")
+    cluster.run = lambda *_given, **_options: Completed(NOT_FOUND, "", "")  # type: ignore[method-assign]
+    with pytest.raises(ClusterError, match="etcd.yaml: etcdctl is not on this host. Use a cluster image"):
+        leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
+
+
 def test_a_host_without_a_member_may_always_leave(tmp_path: pathlib.Path) -> None:
     cluster = Cluster("cp1")
     etcd_elsewhere = leaver(cluster, tmp_path)
@@ -235,6 +244,14 @@ def test_a_join_makes_room_for_itself_and_nobody_else(name: str, monkeypatch: py
     with pytest.raises(ClusterError, match="cp2: it does not answer"):
         cluster.etcd.make_room("cp3", "10.0.0.3")
     assert len(cluster.removed) == 1
+
+
+def test_a_join_of_k0s_makes_room_at_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Cluster("host1", "host2")
+    monkeypatch.setattr(Etcd, "stacked", True)
+    monkeypatch.setattr(etcd, "listens", lambda url: url != "https://10.0.0.2:2380")
+    Etcd(cluster.run, K0S.etcd).make_room("cp2", "10.0.0.2")
+    assert cluster.removed == [f"{BIG - 1:x}"]
 
 
 @pytest.mark.parametrize(

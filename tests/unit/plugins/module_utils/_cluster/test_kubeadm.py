@@ -357,7 +357,7 @@ def test_a_node_that_an_interrupted_attempt_left_makes_room() -> None:
     left = membership.refuse_taken_names(NODES, joining)
     assert left == ["kube-w"]
     kubeadm_token.free_names(cluster.kubectl, left)
-    assert cluster.commands == [["kubectl", "delete", "node", "--ignore-not-found", "kube-w"]]
+    assert cluster.commands == [["kubectl", "delete", "--ignore-not-found", "--timeout=60s", "node", "kube-w"]]
     kubeadm_token.free_names(cluster.kubectl, [])
     assert len(cluster.commands) == 1
 
@@ -369,6 +369,15 @@ def test_another_host_of_the_same_name_is_left_alone() -> None:
     for item in down[1]["status"]["conditions"]:
         item["status"] = "Unknown"
     assert membership.refuse_taken_names(down, {"kube-w": "10.89.77.99"}) == []
+
+
+@pytest.mark.parametrize(("held", "given"), [("fd00::1", "FD00::1"), ("fd00::1", "fd00:0:0::0001"), ("w.lan", "w.lan")])
+def test_one_address_may_be_written_in_several_ways(held: str, given: str) -> None:
+    node = json.loads(json.dumps(NODES[1]))
+    node["status"]["addresses"] = [{"type": "InternalIP", "address": held}]
+    assert membership.refuse_taken_names([node], {"kube-w": given}) == ["kube-w"]
+    with pytest.raises(ClusterError, match="at fd00::2"):
+        membership.refuse_taken_names([node], {"kube-w": "fd00::2"})
 
 
 def test_members_control_planes_first() -> None:

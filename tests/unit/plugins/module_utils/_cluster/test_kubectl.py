@@ -89,6 +89,19 @@ def test_the_objects_of_a_manifest() -> None:
         Answer(1, "", "error: no YAML").kubectl.parse("a.yaml")
 
 
+def test_an_object_with_a_finalizer_is_not_waited_for_without_end() -> None:
+    # As kubectl 1.35 prints it.
+    waited = Answer(1, 'node "w1" deleted\n', "error: timed out waiting for the condition on nodes/w1\n")
+    with pytest.raises(
+        ClusterError,
+        match="node w1 is not gone after 60 seconds: .*timed out.* finalizers keep it by kubectl get -o yaml node w1",
+    ):
+        waited.kubectl.delete("node", "w1")
+    with pytest.raises(ClusterError, match="was refused.*See whether the API server"):
+        Answer(1, "", REFUSED).kubectl.delete("node", "w1")
+    Answer(0).kubectl.delete("node", "w1", "w2")
+
+
 def test_a_cluster_scoped_object_has_no_namespace() -> None:
     assert ObjectRef("v1", "Namespace", "", "shop").document()["metadata"] == {"name": "shop"}
     assert str(ObjectRef("v1", "Namespace", "", "shop")) == "Namespace shop"

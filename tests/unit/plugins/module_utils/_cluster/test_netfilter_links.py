@@ -124,6 +124,22 @@ def test_variants_are_asked_once(present: t.List[str], found: t.List[str]) -> No
     assert netfilter.save_programs(FakeRun(**{f"{name}_save": "v1" for name in present})) == found
 
 
+def test_a_variant_that_does_not_tell_its_rules_is_reported() -> None:
+    answers: t.Dict[str, t.Union[str, int]] = {
+        "iptables-nft-save --version": "v1",
+        "iptables-nft-save": 4,
+        "iptables-legacy-save --version": "v1",
+        "iptables-legacy-save": SAVED,
+    }
+    run = FakeRun(**answers)
+    found, kept = netfilter.rulesets(run, Owners(), {})
+    assert list(found) == ["iptables-legacy"]
+    assert "iptables-nft-save: its chains cannot be read, so those of the node, if there are any, stay: no" in map(
+        str, kept
+    )
+    assert list(netfilter.snapshot(run)) == ["iptables-legacy"]
+
+
 def test_iptables_own_tables_go_only_when_they_came_later_and_are_hollow() -> None:
     hollow = '{"nftables": [{"metainfo": {}}, {"table": {}}, {"chain": {"name": "POSTROUTING", "policy": "accept"}}]}'
     used = '{"nftables": [{"table": {}}, {"rule": {"chain": "FORWARD", "expr": [{"drop": null}]}}]}'

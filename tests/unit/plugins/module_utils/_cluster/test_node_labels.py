@@ -12,7 +12,7 @@ import typing as t
 import pytest
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.kubectl import Kubectl
-from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_labels import Labeller, plan, told
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.node_labels import Labeller, by_node, plan, told
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 US = ("sealer.cluster", "Apply")
@@ -130,3 +130,10 @@ def test_what_is_told() -> None:
         "before": "node w1: a=1\nnode w1: b=2\n",
         "after": "node w1: b=3\nnode w1: c=\n",
     }
+
+
+def test_nodes_are_named_as_the_inventory_calls_their_hosts() -> None:
+    given = {"Worker1": {"rack": 1}, "w2": None}
+    assert by_node(given) == {"worker1": {"rack": "1"}, "w2": {}}
+    with pytest.raises(ClusterError, match="W2: labels are given to the node w2 twice"):
+        by_node({"w2": {}, "W2": {}})
