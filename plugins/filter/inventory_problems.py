@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import typing as t
 
 from ansible.errors import AnsibleFilterError
@@ -20,7 +21,8 @@ short_description: Problems of a cluster that can be seen in the inventory alone
 version_added: 0.1.0
 description:
   - Names hosts that share an address, in the inventory or, where their facts are known, as nodes; groups that are named
-    but do not exist, the absence of hosts, and hosts that are both kinds of node in groups that mean one kind each.
+    but do not exist, the absence of hosts, hosts whose nodes cannot be called as they are, and hosts that are both
+    kinds of node in groups that mean one kind each.
     C(kube_control_plane) and C(kube_node), and groups named by variables, may share hosts; these are control planes
     that run workloads.
   - Names what is wrong with C(sealer_host_aliases), where names of the API and of hosts are taken, and with
@@ -67,6 +69,9 @@ _value:
 
 _ADDRESSES = ("sealer_node_address", "ansible_host")
 _API_NAME = "apiserver.cluster.local"
+# RFC 1123, as Kubernetes reads it. Each node has its name as a value of a label, too, which is no longer than this.
+_NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NODE_NAME_LENGTH = 63
 
 
 def inventory_problems(
@@ -93,6 +98,9 @@ def inventory_problems(
             f"{' and '.join(both)}: in the groups {used.control_plane} and {used.worker} at once. Leave each host"
             " in one of them"
         )
+    problems += _problems_of_names(
+        [host for host in hosts if host in {*hosts_of(groups, used.control_plane), *workers}]
+    )
     alike = _sharing({host: _inventory_address(host, hostvars[host]) for host in hosts})
     problems += [
         f"{' and '.join(names)} have the same address {address}."
@@ -107,6 +115,25 @@ def inventory_problems(
         if names not in alike.values()
     ]
     return problems + _problems_of_hosts(hosts, hostvars)
+
+
+def _problems_of_names(hosts: t.Sequence[str]) -> list[str]:
+    """A node is called as its host, in lower case."""
+    by_node: dict[str, list[str]] = {}
+    for host in hosts:
+        by_node.setdefault(host.lower(), []).append(host)
+    problems = [
+        f"{' and '.join(alike)} would be one node, as Kubernetes knows lower case alone. Give each host its own name"
+        for alike in by_node.values()
+        if len(alike) > 1
+    ]
+    return problems + [
+        f"{host} cannot be the name of a node: Kubernetes allows letters, digits, '-' and '.', beginning and ending"
+        f" with a letter or digit, and {_NODE_NAME_LENGTH} characters. Give the host such a name in the inventory, and"
+        " its address as ansible_host"
+        for host in hosts
+        if len(host) > _NODE_NAME_LENGTH or not _NODE_NAME.fullmatch(host.lower())
+    ]
 
 
 def _problems_of_hosts(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

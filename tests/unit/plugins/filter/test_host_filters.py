@@ -105,6 +105,26 @@ def test_hosts_that_are_both_kinds_of_node() -> None:
     assert told == ["a: in the groups server and agent at once. Leave each host in one of them"]
 
 
+@pytest.mark.parametrize("name", ["w", "W1", "w-1.rack1.example.com", "10.0.0.5", "w" * 63])
+def test_names_that_nodes_may_have(name: str) -> None:
+    assert inventory_problems({"kube_control_plane": [name]}, [name], {name: {}}) == []
+
+
+@pytest.mark.parametrize("name", ["walk_cp1", "w1-", "-w1", ".w1", "w..1", "w1 ", "é", "fd00::5", "w" * 64])
+def test_names_that_nodes_may_not_have(name: str) -> None:
+    (told,) = inventory_problems({"kube_control_plane": ["cp1"], "kube_node": [name]}, [name], {name: {}})
+    assert told.startswith(f"{name} cannot be the name of a node: ") and "ansible_host" in told
+    # What is no node may be called as its owner likes.
+    assert inventory_problems({"sealer_registry": [name]}, [name], {name: {}}) == []
+
+
+def test_two_hosts_cannot_be_one_node() -> None:
+    (told,) = inventory_problems(
+        {"kube_control_plane": ["W1"], "kube_node": ["w1"]}, ["W1", "w1"], {"W1": {}, "w1": {}}
+    )
+    assert told.startswith("W1 and w1 would be one node")
+
+
 def alias(address: t.Any, *names: t.Any) -> dict[str, t.Any]:
     return {"ip": address, "hostnames": list(names)}
 
