@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import functools
-import re
 import typing as t
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.sealer.cluster.plugins.plugin_utils._groups import KINDS, convention_of, hosts_of
 from ansible_collections.sealer.cluster.plugins.plugin_utils._host_aliases import Taken, alias_problems
 from ansible_collections.sealer.cluster.plugins.plugin_utils._node_labels import label_problems, role_problems
+from ansible_collections.sealer.cluster.plugins.plugin_utils._node_names import name_problems
 
 DOCUMENTATION = r"""
 name: inventory_problems
@@ -69,9 +69,6 @@ _value:
 
 _ADDRESSES = ("sealer_node_address", "ansible_host")
 _API_NAME = "apiserver.cluster.local"
-# RFC 1123, as Kubernetes reads it. Each node has its name as a value of a label, too, which is no longer than this.
-_NODE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_NODE_NAME_LENGTH = 63
 
 
 def inventory_problems(
@@ -98,9 +95,7 @@ def inventory_problems(
             f"{' and '.join(both)}: in the groups {used.control_plane} and {used.worker} at once. Leave each host"
             " in one of them"
         )
-    problems += _problems_of_names(
-        [host for host in hosts if host in {*hosts_of(groups, used.control_plane), *workers}]
-    )
+    problems += name_problems([host for host in hosts if host in {*hosts_of(groups, used.control_plane), *workers}])
     alike = _sharing({host: _inventory_address(host, hostvars[host]) for host in hosts})
     problems += [
         f"{' and '.join(names)} have the same address {address}."
@@ -115,25 +110,6 @@ def inventory_problems(
         if names not in alike.values()
     ]
     return problems + _problems_of_hosts(hosts, hostvars)
-
-
-def _problems_of_names(hosts: t.Sequence[str]) -> list[str]:
-    """A node is called as its host, in lower case."""
-    by_node: dict[str, list[str]] = {}
-    for host in hosts:
-        by_node.setdefault(host.lower(), []).append(host)
-    problems = [
-        f"{' and '.join(alike)} would be one node, as Kubernetes knows lower case alone. Give each host its own name"
-        for alike in by_node.values()
-        if len(alike) > 1
-    ]
-    return problems + [
-        f"{host} cannot be the name of a node: Kubernetes allows letters, digits, '-' and '.', beginning and ending"
-        f" with a letter or digit, and {_NODE_NAME_LENGTH} characters. Give the host such a name in the inventory, and"
-        " its address as ansible_host"
-        for host in hosts
-        if len(host) > _NODE_NAME_LENGTH or not _NODE_NAME.fullmatch(host.lower())
-    ]
 
 
 def _problems_of_hosts(hosts: t.Sequence[str], hostvars: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:
