@@ -32,6 +32,10 @@ attributes:
   idempotent:
     support: full
 options:
+  node:
+    description: Name that the host has in the cluster.
+    type: str
+    required: true
   configuration:
     description: The ClusterConfig that C(/etc/k0s/k0s.yaml) has, for the record.
     type: dict
@@ -60,6 +64,7 @@ EXAMPLES = r"""
     endpoint: 10.0.0.11:6443
     control_planes: [cp1]
     workers: [w1]
+    node: cp1
     configuration:
       apiVersion: k0s.k0sproject.io/v1beta1
       kind: ClusterConfig
@@ -110,6 +115,7 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Seal
 ARGUMENT_SPEC = merged(
     CLUSTER_SPEC,
     {
+        "node": {"type": "str", "required": True},
         "configuration": {"type": "dict", "required": True},
         "workloads": {"type": "bool", "default": True},
         "timeout": {"type": "int", "default": 300},
@@ -120,7 +126,9 @@ ARGUMENT_SPEC = merged(
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     params = dict(module.params)
-    node = k0s.Node(controller=True, workloads=params.pop("workloads"), timeout=params.pop("timeout"))
+    node = k0s.Node(
+        params.pop("node"), controller=True, workloads=params.pop("workloads"), timeout=params.pop("timeout")
+    )
     inputs = by_kind([params.pop("configuration")])
     run = module_runner(module)
     kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)

@@ -136,7 +136,7 @@ def run_module(module: AnsibleModule) -> Json:
     role, name = params.pop("role"), params.pop("node")
     controller = role == membership.CONTROL_PLANE
     workloads = params.pop("workloads") or not controller
-    node = k0s.Node(controller=controller, workloads=workloads, timeout=params.pop("timeout"))
+    node = k0s.Node(name, controller=controller, workloads=workloads, timeout=params.pop("timeout"))
     request = k0s_cluster.JoinRequest(node=node, **params)
     run = module_runner(module)
     kubectl = Kubectl(run, k0s.ADMIN_KUBECONFIG)

@@ -120,6 +120,10 @@ options:
         description: Networks of C(pods) and C(services).
         type: dict
         required: true
+      node:
+        description: Name of the host's node. A host that is another node of the cluster is refused.
+        type: str
+        default: ""
   recorded:
     description:
       - What a control plane has recorded of its cluster, of the same form. Empty where there is none yet. What is set
@@ -193,6 +197,7 @@ _CLUSTER = {
     "runtime": {"type": "dict", "required": True},
     "endpoint": {"type": "str", "required": True},
     "networks": {"type": "dict", "required": True},
+    "node": {"type": "str", "default": ""},
 }
 _DISK = {"path": {"type": "path", "required": True}, "bytes": {"type": "int", "required": True}}
 ARGUMENT_SPEC: Json = {

@@ -43,8 +43,9 @@ _AUTHORITY = re.compile(r"certificate-authority-data:\s*([A-Za-z0-9+/=]+)")
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """The node that the host becomes: whether it runs an API server, and whether it runs workloads."""
+    """The node that the host becomes: its name, whether it runs an API server, and whether it runs workloads."""
 
+    name: str
     controller: bool
     workloads: bool
     timeout: float

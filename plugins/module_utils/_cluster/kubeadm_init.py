@@ -41,6 +41,11 @@ class InitRequest:
     documents: t.Sequence[Json]
     settings: ResetSettings
 
+    @property
+    def node(self) -> str:
+        """Name of the node; empty where it is left to kubeadm."""
+        return str(by_kind(self.documents).get("InitConfiguration", {}).get("nodeRegistration", {}).get("name", ""))
+
     def state(self) -> Json:
         return cluster_state.new_state(
             name=self.name,
@@ -112,7 +117,7 @@ def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl) -
             arguments=["--skip-token-print"],
             settings=request.settings,
         )
-        record.finish({"cluster": request.name})
+        record.finish(request.name, request.node)
     if todo.record:
         membership.keep(todo.after, kubectl)
     return said

@@ -95,5 +95,5 @@ def join(run: Runner, request: JoinRequest) -> str:
         etcd = Etcd(run)
         if etcd.stacked:
             etcd.wait(_PATIENCE)
-    record.finish({"cluster": request.name})
+    record.finish(request.name, request.node)
     return said

@@ -22,8 +22,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 def problems(host: Host, wanted: Json, recorded: Json) -> t.Iterator[ClusterError]:
     """What the cluster's record and the host's own do not allow.
 
-    wanted: ``name``, ``runtime``, ``endpoint`` and ``networks``, as a state has them; recorded: the state that a
-    control plane has, or empty.
+    wanted: ``name``, ``runtime``, ``endpoint`` and ``networks``, as a state has them, and ``node``, the name of the
+    host's node, empty where that does not matter; recorded: the state that a control plane has, or empty.
     """
     if recorded:
         yield from cluster_state.differences(recorded, wanted)
@@ -46,4 +46,11 @@ def _other_membership(found: Json, runtime: str, path: str, wanted: Json) -> t.I
             f"this host is a node of the cluster {found['cluster']!r}, and not of {wanted['name']!r}",
             where=path,
             fix=f"Correct sealer_cluster_name or the inventory. {fix}",
+        )
+    elif wanted["node"] and found.get("node", wanted["node"]) not in ("", wanted["node"]):
+        yield ClusterError(
+            f"this host is the node {found['node']}, and the inventory calls it {wanted['node']}",
+            where=path,
+            why="the name, or the address in ansible_host, is another host's",
+            fix=f"Correct the inventory. To give the node another name, reset it as {found['node']} first",
         )

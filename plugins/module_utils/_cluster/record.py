@@ -109,10 +109,10 @@ def start(run: Runner, action: str, traces: Traces = KUBEADM) -> None:
     write_json(traces.record_path, {"schemaVersion": 1, "action": action, "state": STARTED, "before": before})
 
 
-def finish(details: Json, path: str = RECORD_PATH) -> None:
-    """Note that it came to its end."""
+def finish(cluster: str, node: str, path: str = RECORD_PATH) -> None:
+    """Note that it came to its end, and which node of which cluster the host is."""
     record = read_json(path) or {}
-    record.update(details, state=DONE)
+    record.update(cluster=cluster, node=node, state=DONE)
     write_json(path, record)
 
 

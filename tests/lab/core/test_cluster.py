@@ -143,6 +143,21 @@ def test_what_does_not_fit_the_cluster_is_refused_before_any_host_is_changed(
     assert {host: lab.ssh(host, f"{written}; rm /run/refused") for host in lab.hosts} == dict.fromkeys(lab.hosts, "")
 
 
+def test_a_node_under_the_name_of_another_host_is_left_alone(lab: Lab, site: Run, tmp_path: pathlib.Path) -> None:
+    """As where the addresses of two hosts are swapped in the inventory."""
+    worker = list(lab.hosts)[-1]
+    extra = tmp_path / "hosts.yml"
+    extra.write_text(json.dumps({"kube_node": {"hosts": {"renamed": {"ansible_host": lab.managed(worker)}}}}))
+    lab.ssh(worker, "touch /run/refused")
+    for name in ("site", "reset"):
+        run = lab.play(name, f"--inventory={extra}", "--limit=renamed", variables={"sealer_reset": True})
+        assert run.status != 0 and run.hosts["renamed"].changed == 0, run.text
+        assert f"this host is the node {worker}, and" in run.text, run.text
+    written = "find /etc /usr/local /var/lib/sealer -path /var/lib/sealer/store -prune -o -newer /run/refused -print"
+    assert lab.ssh(worker, f"{written}; rm /run/refused") == ""
+    assert lab.readiness() == dict.fromkeys(lab.hosts, "True")
+
+
 def test_a_node_in_no_inventory_and_a_system_that_is_not_well_are_told(lab: Lab, site: Run) -> None:
     *others, stranger = lab.hosts
     run = lab.only(*others).play("info")

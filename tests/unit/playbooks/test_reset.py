@@ -24,7 +24,7 @@ DEAD = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port"
 RECORD = pathlib.Path("/var/lib/sealer/kubeadm.json")
 
 
-def make_host(directory: pathlib.Path) -> None:
+def make_host(directory: pathlib.Path, **recorded: str) -> None:
     """A node of kubeadm, as far as is recorded."""
     for place in ("/run", "/usr/libexec", "/usr/local", "/var/lib", "/var/log"):
         mount("tmpfs", place)
@@ -35,7 +35,7 @@ def make_host(directory: pathlib.Path) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     RECORD.parent.mkdir()
     before: t.Dict[str, t.Any] = {"sysctls": {}, "directories": {}, "files": [], "links": [], "nft_tables": []}
-    RECORD.write_text(json.dumps({"state": "done", "before": before}))
+    RECORD.write_text(json.dumps({"state": "done", "before": before, **recorded}))
 
 
 def reset(
@@ -79,7 +79,24 @@ def test_a_dead_host_that_leaves_a_cluster_is_told_how_to_take_it_out(tmp_path: 
 
 
 @in_own_namespaces
-def test_a_reset_of_all_is_no_failure_and_leaves_what_is_mounted(tmp_path: pathlib.Path) -> None:
+def test_a_host_that_is_another_node_is_left_alone(tmp_path: pathlib.Path) -> None:
+    """The addresses of two hosts were swapped in the inventory, or a host was given another name."""
+    make_host(tmp_path, cluster="demo", node="w2")
+    rc, told, recap = reset(tmp_path, {"cp1": DEAD}, {"w1": ANSWERS}, "--limit", "w1")
+    assert rc != 0 and RECORD.exists()
+    assert "w1 is not reset: this host is the node w2, and not w1" in told
+    assert "changed=0" in recap["w1"]
+
+
+@in_own_namespaces
+def test_a_reset_of_all_does_not_ask_for_names(tmp_path: pathlib.Path) -> None:
+    make_host(tmp_path, cluster="demo", node="cp9")
+    rc, told, recap = reset(tmp_path, {"cp1": ANSWERS}, {})
+    assert rc == 0 and not RECORD.exists(), told
+
+
+@in_own_namespaces
+def test_a_reset_of_all_is_is_no_failure_and_leaves_what_is_mounted(tmp_path: pathlib.Path) -> None:
     make_host(tmp_path)
     for path in ("/etc/sealer/pki", "/usr/local/lib/sealer/nas", "/var/lib/sealer/bind"):
         pathlib.Path(path).mkdir(parents=True)

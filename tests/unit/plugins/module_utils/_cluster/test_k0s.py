@@ -61,8 +61,8 @@ WANTED = state.new_state(
     service_subnet="10.96.0.0/12",
     inputs=by_kind([{"kind": "ClusterConfig", "spec": {"storage": STORAGE, "extensions": {"helm": CHARTS}}}]),
 )
-CONTROLLER = k0s.Node(controller=True, workloads=True, timeout=0)
-WORKER = k0s.Node(controller=False, workloads=True, timeout=0)
+CONTROLLER = k0s.Node("cp1", controller=True, workloads=True, timeout=0)
+WORKER = k0s.Node("w1", controller=False, workloads=True, timeout=0)
 
 
 class Host:

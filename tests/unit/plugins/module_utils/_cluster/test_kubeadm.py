@@ -298,7 +298,7 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     cluster, steps = Cluster(), []
     monkeypatch.setattr(kubeadm_join, "Etcd", SilentMember)
     monkeypatch.setattr(record, "start", lambda _run, action: steps.append(action))
-    monkeypatch.setattr(record, "finish", steps.append)
+    monkeypatch.setattr(record, "finish", lambda *given: steps.append(given))
     monkeypatch.setattr(join_token, "refuse_dead", lambda url, *_given: steps.append(url))
     request = dataclasses.replace(CONTROL_PLANE, ca=certificates.ca.read_text())
     said = kubeadm_join.join(cluster.run, request)
@@ -306,7 +306,7 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     assert document["controlPlane"] == {"certificateKey": "ab" * 32}
     assert document["discovery"]["tlsBootstrapToken"] == TOKEN
     assert "ab" * 32 not in json.dumps([list(command) for command in cluster.commands]) and "cdcd" not in said
-    assert steps == ["https://10.0.0.1:6443/version", "join", {"cluster": "demo"}]
+    assert steps == ["https://10.0.0.1:6443/version", "join", ("demo", "cp2")]
     assert SilentMember.waits == [180.0]
     assert request.document["controlPlane"] == {}
 

@@ -251,6 +251,7 @@ def test_registries_are_asked_whether_they_let_the_user_in(
 
 CLUSTER = {
     "name": "demo",
+    "node": "cp1",
     "runtime": {"name": "kubeadm", "version": "v1.35.4"},
     "endpoint": "api.example.com:6443",
     "networks": {"pods": "10.244.0.0/16", "services": "10.96.0.0/12"},
@@ -293,6 +294,13 @@ def test_an_image_that_does_not_fit_the_running_cluster_is_refused(
         ("kubeadm", {"cluster": "demo", "state": "done"}, ""),
         ("kubeadm", {"state": "started"}, ""),
         ("kubeadm", {"cluster": "shop", "state": "done"}, "a node of the cluster 'shop', and not of 'demo'"),
+        ("kubeadm", {"cluster": "demo", "node": "cp1", "state": "done"}, ""),
+        ("kubeadm", {"cluster": "demo", "node": "", "state": "done"}, ""),
+        (
+            "kubeadm",
+            {"cluster": "demo", "node": "cp2", "state": "done"},
+            "the node cp2, and the inventory calls it cp1",
+        ),
         ("k3s", {"cluster": "demo", "state": "done"}, "a node of k3s, and the image brings kubeadm"),
         ("k0s", {"state": "started"}, "a node of k0s, and the image brings kubeadm"),
     ],
