@@ -62,6 +62,12 @@ options:
       - A certificate that is good for no more than so many days is replaced.
     type: int
     default: 30
+  replace_lost_ca:
+    description:
+      - Where the CA's certificate is in O(directory) and its key is not, as after the loss of the host that had it,
+        make a new CA. Everybody who trusts the old one has to be given the new one.
+    type: bool
+    default: false
   ca_certificate:
     description:
       - Certificate of a CA that was made elsewhere, PEM.
@@ -189,14 +195,26 @@ class Signer:
         told = {"certificate": text, "ca_certificate": ca, "not_after": found.not_after, "warnings": warnings}
         return {"changed": False, "diff": diff, **told}
 
+    def _lost(self) -> str:
+        """Why nobody can sign with the CA whose certificate is here; empty where that is possible."""
+        if not os.path.lexists(self._ca) or self._params["ca_private_key"]:
+            return ""
+        if not os.path.lexists(self._ca_key):
+            return "the CA's key is missing"
+        found = self._openssl.certificate(self._ca)
+        is_another = found is not None and found.public_key != self._openssl.public_key(self._ca_key)
+        return "the CA's key is that of another CA" if is_another else ""
+
     def _state(self) -> Result:
         has_given = bool(self._params["ca_private_key"])
-        if os.path.lexists(self._ca) and not os.path.lexists(self._ca_key) and not has_given:
+        lost = self._lost()
+        if lost and not self._params["replace_lost_ca"]:
             raise MirrorError(
-                "the CA's key is missing",
+                lost,
                 where=self._ca_key,
                 why=f"there is {self._ca}",
-                fix="Put the key back; or remove the certificate to make a new CA, which all nodes then need.",
+                fix="Run this for all hosts, without --limit, so that a new CA is made and all nodes get it; or put the"
+                " key back.",
             )
         found = self._openssl.certificate(self._issued)
         certificate: Result = {"path": self._issued, "state": "absent"}
@@ -204,7 +222,7 @@ class Signer:
             certificate = {"path": self._issued, "state": "present", "names": list(found.names)}
             certificate["not_after"] = found.not_after
         ca = "present" if os.path.lexists(self._ca) else "absent"
-        if has_given and ca == "present" and not self._is_given_ca():
+        if lost or (has_given and ca == "present" and not self._is_given_ca()):
             ca = "another"
         return {"ca": {"path": self._ca, "state": ca}, "certificate": certificate}
 
@@ -228,6 +246,8 @@ class Signer:
         return all(_text(path).strip() == self._params[option].strip() for path, option in wanted)
 
     def _make(self) -> None:
+        if self._lost():
+            os.unlink(self._ca)
         if self._params["ca_private_key"] and not self._is_given_ca():
             texts = (self._params["ca_private_key"].strip() + "\n", self._params["ca_certificate"].strip() + "\n")
             self._openssl.put_ca(self._ca_key, self._ca, texts)
@@ -271,6 +291,7 @@ def main() -> None:
             "ca_days": {"type": "int", "default": 3650},
             "days": {"type": "int", "default": 365},
             "renew_days": {"type": "int", "default": 30},
+            "replace_lost_ca": {"type": "bool", "default": False},
             "ca_certificate": {"type": "str"},
             "ca_private_key": {"type": "str", "no_log": True},
             "certificate": {"type": "str"},

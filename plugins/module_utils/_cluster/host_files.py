@@ -24,6 +24,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 KEPT_BYTES = 1024 * 1024
 
 ABSENT, FILE, LINK, DIRECTORY, OTHER = "absent", "file", "link", "directory", "other"
+# A directory for data: what is in it goes with it.
+STATE = "state"
 _KINDS = {FILE: stat.S_ISREG, LINK: stat.S_ISLNK, DIRECTORY: stat.S_ISDIR}
 
 

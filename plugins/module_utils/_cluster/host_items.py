@@ -193,7 +193,7 @@ class StateItem(Item):
 
     name: str
     mode: int = 0o755
-    kind = "state"
+    kind = host_files.STATE
 
     def met(self, host: Host) -> bool:
         return os.path.isdir(host.at(self.name))
@@ -209,7 +209,7 @@ class StateItem(Item):
         return not [name for name in host_files.listed(host.at(self.name)) if name != "lost+found"]
 
     def mark(self) -> str:
-        return "state"
+        return host_files.STATE
 
     def change(self, host: Host) -> Change:
         del host

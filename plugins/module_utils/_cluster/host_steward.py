@@ -19,11 +19,12 @@ from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import Journal, Record
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_undo import undo
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_units import Unit, UnitPlan
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.jsonfile import Json
 from ansible_collections.sealer.cluster.plugins.module_utils._errors import ClusterError
 
 # Several owners may want the same of these; what they want there has to be equal.
-_EXCLUSIVE = (host_files.FILE, host_files.LINK, "state")
-_DIRECTORIES = (host_files.DIRECTORY, "state")
+_EXCLUSIVE = (host_files.FILE, host_files.LINK, host_files.STATE)
+_DIRECTORIES = (host_files.DIRECTORY, host_files.STATE)
 _REPLACED = (host_files.FILE, host_files.LINK)
 
 
@@ -99,7 +100,7 @@ class Steward:
         """Bring back what was there before this owner came."""
         records = self._journal.records(self._owner)
         units = [record for record in records if record.kind == host_units.KIND]
-        kept = [record for record in records if record.kind == "state"] if keep_state else []
+        kept = [record for record in records if record.kind == host_files.STATE] if keep_state else []
         changes = host_units.silence(self._host, units)
         undone = self._undo([record for record in records if record not in units and record not in kept])
         paths = [change.path for change in undone if change.path]
@@ -173,6 +174,9 @@ class Steward:
     def _remember(self, items: t.Sequence[Item], pending: t.Sequence[Item]) -> None:
         """Write down what is about to be changed, before anything is."""
         shared = {record.key: record.before for _other, record in self._journal.others(self._owner)}
+        # A directory that another owner made for its files is the collection's as one for data is.
+        made = {(host_files.STATE, name): before for (kind, name), before in shared.items() if _is_made(kind, before)}
+        shared = {**made, **shared}
         for item in items:
             record = self._record_of(item)
             if record is None:
@@ -229,6 +233,10 @@ class Steward:
             if record.kind == host_units.KIND:
                 record.written = []
         self._journal.save()
+
+
+def _is_made(kind: str, before: Json) -> bool:
+    return kind == host_files.DIRECTORY and host_files.Node.from_json(before).kind == host_files.ABSENT
 
 
 def _refuse_contradictions(items: t.Sequence[Item], owner: str) -> None:

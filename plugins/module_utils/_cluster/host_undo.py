@@ -46,8 +46,8 @@ def undo(host: Host, journal: Journal, owner: str, record: Record) -> t.Optional
         return None
     if record.kind == host_files.DIRECTORY:
         return _undo_directory(host, record, journal, owner)
-    if record.kind == "state":
-        return _undo_state(host, record, journal)
+    if record.kind == host_files.STATE:
+        return _undo_state(host, record, journal, owner)
     return _UNDO[record.kind](host, record)
 
 
@@ -103,14 +103,14 @@ def _undo_directory(host: Host, record: Record, journal: Journal, owner: str) ->
 
 def _leave(host: Host, record: Record, journal: Journal, owner: str, left: t.List[str]) -> None:
     below = record.name + "/"
-    heir = next((name for name, other in journal.others(owner) if other.name.startswith(below)), None)
+    heir = next((name for name, other in journal.others(owner) if f"{other.name}/".startswith(below)), None)
     if heir is None:
         host.warn(f"directory {record.name} is left: others keep {', '.join(left[:5])} in it")
     elif not host.check:
         journal.hand_over(heir, record)
 
 
-def _undo_state(host: Host, record: Record, journal: Journal) -> t.Optional[Change]:
+def _undo_state(host: Host, record: Record, journal: Journal, owner: str) -> t.Optional[Change]:
     path = host.at(record.name)
     now, before = host_files.look(path), Node.from_json(record.before)
     if now.kind != host_files.DIRECTORY:
@@ -128,12 +128,18 @@ def _undo_state(host: Host, record: Record, journal: Journal) -> t.Optional[Chan
         return None
     ours = [mount for mount in found if _CONTAINERD.fullmatch(mount.point)]
     kept = foreign.foreign_mounts(place, found, ours, [place])
+    needed = [other.name for _name, other in journal.others(owner) if other.name.startswith(record.name + "/")]
     if not host.check:
-        kept += _empty(host, place, names, {one.what for one in kept}, ours)
-        _restore(path, before, bool(kept))
+        stays = {*(one.what for one in kept), *(place + name[len(record.name) :] for name in needed)}
+        kept += _empty(host, place, names, stays, ours)
+        _restore(path, before, bool(kept or needed))
     for one in kept:
         host.warn(f"{one.what} is left: {one.why}")
-    if whole and not kept:
+    directory = Record(host_files.DIRECTORY, record.name, record.before)
+    if whole and needed:
+        if not any(other.key == directory.key for _name, other in journal.others(owner)):
+            _leave(host, directory, journal, owner, needed)
+    elif whole and not kept:
         host.gone.add(record.name)
     return Change(f"directory {record.name} with its data", "" if whole else told(record.name, before))
 

@@ -483,6 +483,27 @@ def test_a_directory_is_handed_to_who_still_uses_it(root: Path) -> None:
     assert not (root / "etc/own").exists()
 
 
+@pytest.mark.parametrize("data_first", [True, False])
+@pytest.mark.parametrize("data_goes_first", [True, False])
+def test_a_directory_for_data_that_holds_files_of_another_owner(
+    root: Path, data_first: bool, data_goes_first: bool
+) -> None:
+    """As the mirror's keys beside the CA that nodes trust: each takes what is its own, and the last one all."""
+    before = snapshot(root)
+    wanted: dict[str, list[Item]] = {"data": [StateItem("/etc/own/pki")], "node": [FileItem("/etc/own/pki/ca", b"ca")]}
+    for owner in ("data", "node") if data_first else ("node", "data"):
+        steward(root, owner)[0].present(wanted[owner])
+    (root / "etc/own/pki/key").write_text("secret")
+    first, second = ("data", "node") if data_goes_first else ("node", "data")
+    _outcome, host = take_back(root, first)
+    assert host.warnings == []
+    assert left_in(root, "etc/own/pki") == (["ca"] if data_goes_first else ["key"])
+    _outcome, host = take_back(root, second)
+    assert host.warnings == []
+    after = snapshot(root)
+    assert {path: found for path, found in after.items() if not path.startswith("var")} == before
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [

@@ -80,6 +80,7 @@ class Host:
             "ca_days": 3650,
             "days": 365,
             "renew_days": 30,
+            "replace_lost_ca": False,
             "ca_certificate": None,
             "ca_private_key": None,
             "certificate": None,
@@ -253,6 +254,25 @@ def test_authority_without_its_key(host: Host) -> None:
         host.sign(csr)
 
 
+def test_a_lost_authority_is_replaced_where_that_is_wanted(host: Host) -> None:
+    csr = host.request()["csr"]
+    old = host.sign(csr)["ca_certificate"]
+    assert host.sign(csr, replace_lost_ca=True)["changed"] is False
+    (host.pki / "ca.key").unlink()
+    assert host.sign(csr, check=True, replace_lost_ca=True)["changed"] is True
+    assert host.ca.read_text() == old
+    new = host.sign(csr, replace_lost_ca=True)
+    assert new["changed"] is True and new["ca_certificate"] not in ("", old)
+    assert run(["openssl", "verify", "-CAfile", str(host.ca), str(host.certificate)]).rc == 0
+    assert host.sign(csr, replace_lost_ca=True)["changed"] is False
+    # Another host signed meanwhile, and this one signs again.
+    host.ca.write_text(old)
+    with pytest.raises(MirrorError, match="the CA's key is that of another CA"):
+        host.sign(csr)
+    assert host.sign(csr, replace_lost_ca=True)["changed"] is True
+    assert run(["openssl", "verify", "-CAfile", str(host.ca), str(host.certificate)]).rc == 0
+
+
 def test_hosts_that_come_at_once_get_one_authority(tmp_path: pathlib.Path) -> None:
     together = threading.Barrier(2)
     authorities: list[t.Sequence[str]] = []
@@ -290,6 +310,7 @@ def test_failure_leaves_nothing_half_done(host: Host) -> None:
 
     params = {"csr": host.request()["csr"], "common_name": "node-1", "names": ["other"], "directory": str(host.pki)}
     params.update(ca_name="x", ca_days=1, days=1, renew_days=0, certificate="", ca_certificate="", ca_private_key="")
+    params.update(replace_lost_ca=False)
     with pytest.raises(MirrorError, match="cannot be signed: no luck"):
         tls_sign.run(OpenSsl(failing), params, False)
     assert sorted(path.name for path in host.pki.rglob("*")) == before
