@@ -124,12 +124,20 @@ options:
         description: Name of the host's node. A host that is another node of the cluster is refused.
         type: str
         default: ""
+      role:
+        description: What the host is to be in the cluster. A host that is the other one already is refused.
+        type: str
+        choices: ["", control_plane, worker]
+        default: ""
   recorded:
     description:
       - What a control plane has recorded of its cluster, of the same form. Empty where there is none yet. What is set
         when a cluster is made and differs from O(cluster) is refused.
     type: dict
     default: {}
+  registry:
+    description: Whether the host is to serve images. Where it is not, a mirror that is there is a warning.
+    type: bool
   problems:
     description: Problems found elsewhere, as in the inventory, to be told with the others.
     type: list
@@ -173,6 +181,7 @@ import platform
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster import membership
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import module_runner
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host, Json
 from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import DEFAULT_JOURNAL, Journal
@@ -198,6 +207,7 @@ _CLUSTER = {
     "endpoint": {"type": "str", "required": True},
     "networks": {"type": "dict", "required": True},
     "node": {"type": "str", "default": ""},
+    "role": {"type": "str", "choices": ["", membership.CONTROL_PLANE, membership.WORKER], "default": ""},
 }
 _DISK = {"path": {"type": "path", "required": True}, "bytes": {"type": "int", "required": True}}
 ARGUMENT_SPEC: Json = {
@@ -211,6 +221,7 @@ ARGUMENT_SPEC: Json = {
     "registries": {"type": "list", "elements": "dict", "default": [], "options": _REGISTRY},
     "cluster": {"type": "dict", "options": _CLUSTER},
     "recorded": {"type": "dict", "default": {}},
+    "registry": {"type": "bool"},
     "problems": {"type": "list", "elements": "str", "default": []},
     "warnings": {"type": "list", "elements": "str", "default": []},
     "journal": {"type": "path", "default": DEFAULT_JOURNAL},
@@ -230,6 +241,7 @@ def wanted(params: Json) -> Wanted:
         registries=[Registry(**given) for given in params["registries"]],
         cluster=params["cluster"],
         recorded=params["recorded"],
+        registry=params["registry"],
     )
 
 

@@ -42,7 +42,7 @@ def initialise(run: Runner, name: str, node: k0s.Node, todo: membership.Plan, ku
     said = ""
     if todo.start:
         said = node.start(run, kubectl, "init")
-        record.finish(name, node.name, K0S.record_path)
+        record.finish(name, node.name, membership.CONTROL_PLANE, K0S.record_path)
     if todo.record:
         membership.keep(todo.after, kubectl)
     return said
@@ -63,7 +63,7 @@ def join(run: Runner, request: JoinRequest, kubectl: Kubectl) -> str:
     membership.refuse_without_credentials(request.endpoint, request.token, request.refused)
     k0s.refuse_dead_token(str(request.token), request.node.controller, request.ca)
     said = request.node.start(run, kubectl, "join", request.token)
-    record.finish(request.name, request.node.name, K0S.record_path)
+    record.finish(request.name, request.node.name, membership.role(request.node.controller), K0S.record_path)
     return said
 
 

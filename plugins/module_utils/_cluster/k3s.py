@@ -125,7 +125,7 @@ def initialise(run: Runner, name: str, node: Node, todo: membership.Plan, kubect
     said = ""
     if todo.start:
         said = node.start(run, "init", Handed(RUN_DIRECTORY, {}, {}))
-        record.finish(name, node.name, K3S.record_path)
+        record.finish(name, node.name, membership.CONTROL_PLANE, K3S.record_path)
     if todo.record:
         membership.keep(todo.after, kubectl)
     return said
@@ -156,7 +156,7 @@ def join(run: Runner, request: JoinRequest) -> str:
     etcd = Etcd(run, K3S.etcd)
     if etcd.stacked:
         etcd.wait(_PATIENCE)
-    record.finish(request.name, request.node.name, K3S.record_path)
+    record.finish(request.name, request.node.name, membership.role(request.node.server), K3S.record_path)
     return said
 
 

@@ -117,7 +117,7 @@ def apply(run: Runner, request: InitRequest, todo: InitPlan, kubectl: Kubectl) -
             arguments=["--skip-token-print"],
             settings=request.settings,
         )
-        record.finish(request.name, request.node)
+        record.finish(request.name, request.node, membership.CONTROL_PLANE)
     if todo.record:
         membership.keep(todo.after, kubectl)
     return said

@@ -95,5 +95,5 @@ def join(run: Runner, request: JoinRequest) -> str:
         etcd = Etcd(run)
         if etcd.stacked:
             etcd.wait(_PATIENCE)
-    record.finish(request.name, request.node)
+    record.finish(request.name, request.node, membership.role(request.control_plane))
     return said

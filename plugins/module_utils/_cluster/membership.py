@@ -26,6 +26,11 @@ CONTROL_PLANE = "control_plane"
 WORKER = "worker"
 
 
+def role(control_plane: bool) -> str:
+    """How a state and the record of a node call the part that a host has in its cluster."""
+    return CONTROL_PLANE if control_plane else WORKER
+
+
 @dataclasses.dataclass(frozen=True)
 class Plan:
     """What is recorded, what shall be, and which steps lead there."""

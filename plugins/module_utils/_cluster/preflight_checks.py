@@ -51,6 +51,8 @@ _UNIT_PLACES = (
 _SOCKET = "/run/containerd/containerd.sock"
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _OLDEST_PYTHON = (3, 8)
+# The role registry, as an owner in the journal.
+_MIRROR = "registry"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class Wanted:
     registries: t.Sequence[Registry] = ()
     cluster: t.Optional[Json] = None
     recorded: t.Optional[Json] = None
+    # Whether the host is to serve images; None where that does not matter.
+    registry: t.Optional[bool] = None
 
 
 @dataclass
@@ -115,6 +119,12 @@ def examine(host: Host, journal: Journal, wanted: Wanted, now: float, name: str)
     _space(host, wanted.spaces, found)
     _routes(wanted.service_subnets, found)
     _registries(wanted.registries, found)
+    if wanted.registry is False and _MIRROR in journal.owners:
+        found.warnings.append(
+            "A mirror is on this host, and the inventory has the host in no registry group, so that nodes do not ask it."
+            " To remove it with its images, put the host into the group for one run of the playbook"
+            " sealer.cluster.registry with --limit HOST -e registry_state=absent"
+        )
     if wanted.cluster:
         found.problems.extend(preflight_cluster.problems(host, wanted.cluster, wanted.recorded or {}))
     return found

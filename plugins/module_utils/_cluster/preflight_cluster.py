@@ -22,8 +22,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._errors import Clus
 def problems(host: Host, wanted: Json, recorded: Json) -> t.Iterator[ClusterError]:
     """What the cluster's record and the host's own do not allow.
 
-    wanted: ``name``, ``runtime``, ``endpoint`` and ``networks``, as a state has them, and ``node``, the name of the
-    host's node, empty where that does not matter; recorded: the state that a control plane has, or empty.
+    wanted: ``name``, ``runtime``, ``endpoint`` and ``networks``, as a state has them, and ``node`` and
+    ``role`` of the host, empty where they do not matter; recorded: the state that a control plane has, or empty.
     """
     if recorded:
         yield from cluster_state.differences(recorded, wanted)
@@ -46,6 +46,13 @@ def _other_membership(found: Json, runtime: str, path: str, wanted: Json) -> t.I
             f"this host is a node of the cluster {found['cluster']!r}, and not of {wanted['name']!r}",
             where=path,
             fix=f"Correct sealer_cluster_name or the inventory. {fix}",
+        )
+    elif wanted["role"] and found.get("role", wanted["role"]) != wanted["role"]:
+        yield ClusterError(
+            f"this host is a {found['role']} of the cluster, and a {wanted['role']} in the inventory".replace("_", " "),
+            where=path,
+            why="a node cannot take the other role",
+            fix="Put it back into its group; or reset it alone first, and run this again",
         )
     elif wanted["node"] and found.get("node", wanted["node"]) not in ("", wanted["node"]):
         yield ClusterError(

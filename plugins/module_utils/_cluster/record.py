@@ -109,10 +109,10 @@ def start(run: Runner, action: str, traces: Traces = KUBEADM) -> None:
     write_json(traces.record_path, {"schemaVersion": 1, "action": action, "state": STARTED, "before": before})
 
 
-def finish(cluster: str, node: str, path: str = RECORD_PATH) -> None:
-    """Note that it came to its end, and which node of which cluster the host is."""
+def finish(cluster: str, node: str, role: str, path: str = RECORD_PATH) -> None:
+    """Note that it came to its end, and which node of which cluster the host is; role: as a state has it."""
     record = read_json(path) or {}
-    record.update(cluster=cluster, node=node, state=DONE)
+    record.update(cluster=cluster, node=node, role=role, state=DONE)
     write_json(path, record)
 
 

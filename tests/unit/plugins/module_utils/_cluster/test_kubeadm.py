@@ -306,7 +306,7 @@ def test_a_control_plane_joins_and_waits_for_etcd(
     assert document["controlPlane"] == {"certificateKey": "ab" * 32}
     assert document["discovery"]["tlsBootstrapToken"] == TOKEN
     assert "ab" * 32 not in json.dumps([list(command) for command in cluster.commands]) and "cdcd" not in said
-    assert steps == ["https://10.0.0.1:6443/version", "join", ("demo", "cp2")]
+    assert steps == ["https://10.0.0.1:6443/version", "join", ("demo", "cp2", "control_plane")]
     assert SilentMember.waits == [180.0]
     assert request.document["controlPlane"] == {}
 

@@ -88,7 +88,7 @@ class Node:
         pathlib.Path(volume).mkdir(parents=True)
         mount("tmpfs", volume)
         put(f"{volume}/data")
-        record.finish("demo", "cp1", self.traces.record_path)
+        record.finish("demo", "cp1", "control_plane", self.traces.record_path)
 
     def reset(self, **settings: t.Any) -> t.List[str]:
         """Reset it; what stays."""

@@ -68,6 +68,16 @@ def look(root: Path, wanted: Wanted | None = None, units: t.Sequence[str] = (), 
     return examine(host, journal, wanted or Wanted(), NOW, name)
 
 
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_a_mirror_on_a_host_that_left_the_group_is_told(root: Path, wanted: bool | None) -> None:
+    host = Host(lambda command, **_o: answer(command), root=str(root), check=True)
+    journal = Journal(str(root / "journal"))
+    assert not examine(host, journal, Wanted(registry=wanted), NOW, "cp1").warnings
+    journal.put("registry", Record("unit", "sealer-mirror.service", {}))
+    told = examine(host, journal, Wanted(registry=wanted), NOW, "cp1").warnings
+    assert ["registry_state=absent" in text for text in told] == ([True] if wanted is False else [])
+
+
 def listen(root: Path, exe: str, cgroup: str) -> None:
     put(root, "proc/net/tcp", HEAD + CONNECTION + LISTENER)
     put(root, "proc/self/mountinfo", "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
@@ -252,6 +262,7 @@ def test_registries_are_asked_whether_they_let_the_user_in(
 CLUSTER = {
     "name": "demo",
     "node": "cp1",
+    "role": "control_plane",
     "runtime": {"name": "kubeadm", "version": "v1.35.4"},
     "endpoint": "api.example.com:6443",
     "networks": {"pods": "10.244.0.0/16", "services": "10.96.0.0/12"},
@@ -295,7 +306,12 @@ def test_an_image_that_does_not_fit_the_running_cluster_is_refused(
         ("kubeadm", {"state": "started"}, ""),
         ("kubeadm", {"cluster": "shop", "state": "done"}, "a node of the cluster 'shop', and not of 'demo'"),
         ("kubeadm", {"cluster": "demo", "node": "cp1", "state": "done"}, ""),
-        ("kubeadm", {"cluster": "demo", "node": "", "state": "done"}, ""),
+        ("kubeadm", {"cluster": "demo", "node": "", "role": "control_plane", "state": "done"}, ""),
+        (
+            "kubeadm",
+            {"cluster": "demo", "node": "cp1", "role": "worker", "state": "done"},
+            "a worker of the cluster, and a control plane in the inventory",
+        ),
         (
             "kubeadm",
             {"cluster": "demo", "node": "cp2", "state": "done"},
