@@ -12,7 +12,8 @@ DOCUMENTATION = r"""
 module: image_load
 short_description: Load images from a file into a store
 description:
-  - Reads an OCI archive, as M(sealer.cluster.image_save), C(skopeo copy ... oci-archive:) and C(podman save) write it.
+  - Reads an OCI archive, as M(sealer.cluster.image_save), C(skopeo copy ... oci-archive:) and C(podman save --format
+    oci-archive) write it.
   - It is read as a stream; nothing is unpacked beside the store. Everything is verified before an image gets its name.
 author:
   - sealer.cluster contributors (@sealerio)

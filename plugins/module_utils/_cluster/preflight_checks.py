@@ -121,7 +121,7 @@ def examine(host: Host, journal: Journal, wanted: Wanted, now: float, name: str)
     _registries(wanted.registries, found)
     if wanted.registry is False and _MIRROR in journal.owners:
         found.warnings.append(
-            "A mirror is on this host, and the inventory has the host in no registry group, so that nodes do not ask it."
+            "A mirror is on this host, and the inventory has the host in no registry group, so that no node asks it."
             " To remove it with its images, put the host into the group for one run of the playbook"
             " sealer.cluster.registry with --limit HOST -e registry_state=absent"
         )

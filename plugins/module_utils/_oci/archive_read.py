@@ -28,6 +28,8 @@ from ansible_collections.sealer.cluster.plugins.module_utils._oci.progress impor
 from ansible_collections.sealer.cluster.plugins.module_utils._oci.redact import quoted
 
 _HEADER_LIMIT = 1024 * 1024
+# What podman makes a link in a docker archive.
+_DOCKER_LAYER = "layer.tar"
 _ENTRY_LIMIT = 200_000
 _EXTENSIONS = (
     tarfile.XHDTYPE,
@@ -85,6 +87,9 @@ class ArchiveReader:
     def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo, store: StoreBlob) -> None:
         parts = self._safe_parts(member.name)
         if member.isdir():
+            return
+        if member.issym() and parts[-1:] == [_DOCKER_LAYER]:
+            self._docker = True
             return
         if not member.isreg() or member.issparse() or member.size < 0:
             raise self.refused(f"entry {quoted(member.name)} is neither a plain file nor a directory")

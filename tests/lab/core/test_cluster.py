@@ -237,9 +237,9 @@ def test_info_tells_of_the_cluster(lab: Lab, site: Run) -> None:
 def test_a_copy_of_the_kubeconfig_works_with_the_address_of_a_control_plane(lab: Lab, site: Run) -> None:
     elsewhere = list(lab.hosts)[-1]
     kubeconfig = lab.ssh(lab.control_plane, f"cat {lab.kubeconfig}")
-    command = (
-        f"kubectl --kubeconfig /dev/stdin --server https://{lab.hosts[lab.control_plane]}:6443 get nodes --output name"
-    )
+    # An address that the certificate is not for.
+    server = f"--server https://{lab.managed(lab.control_plane)}:6443 --tls-server-name apiserver.cluster.local"
+    command = f"kubectl --kubeconfig /dev/stdin {server} get nodes --output name"
     told = lab.ssh(elsewhere, f"HOME=/tmp/kubectl {command}", given=kubeconfig)
     assert set(told.split()) == {f"node/{host}" for host in lab.hosts}
 

@@ -318,6 +318,15 @@ def test_what_is_no_archive_is_refused(target: Layout, tmp_path: pathlib.Path, c
         archive.load(target, str(tmp_path / "gone.tar"))
 
 
+def test_the_format_that_podman_saves_unless_told_is_told(target: Layout, tmp_path: pathlib.Path) -> None:
+    link = tarfile.TarInfo("0f3c/layer.tar")
+    link.type, link.linkname = tarfile.SYMTYPE, "../4711.tar"
+    with tarfile.open(tmp_path / "podman.tar", "w") as stream:
+        stream.addfile(link)
+    with pytest.raises(OciError, match="docker's own format.*skopeo copy"):
+        archive.load(target, str(tmp_path / "podman.tar"))
+
+
 def test_dockers_own_format_is_told(target: Layout, tmp_path: pathlib.Path) -> None:
     write(tmp_path / "docker.tar", [file_entry("manifest.json", b"[]")])
     with pytest.raises(OciError, match="docker's own format.*skopeo copy"):
