@@ -118,3 +118,19 @@ def test_pulls_go_on_while_a_registry_host_is_gone(lab: Lab, mirrored: Mirrored)
 
 def test_no_packet_left_the_network_for_it(lab: Lab, mirrored: Mirrored) -> None:
     assert lab.air_gap.attempts() == {}
+
+
+def test_another_first_registry_host_makes_a_ca_that_all_nodes_get(lab: Lab, site: Run) -> None:
+    """As where the one that kept the CA's key is lost; and back again, where the key is that of the CA before."""
+    registries = list(lab.hosts)[: lab.registries]
+    seen = {lab.ssh(host, "cat /etc/sealer/pki/ca.crt") for host in lab.hosts}
+    for keeper in reversed(registries):
+        run = lab.play("site", variables={"registry_ca_host": keeper})
+        assert run.status == 0, run.text
+        (authority,) = {lab.ssh(host, "cat /etc/sealer/pki/ca.crt") for host in lab.hosts}
+        assert authority not in seen
+        seen.add(authority)
+        for host in lab.hosts:
+            for registry in registries:
+                url = f"https://{lab.hosts[registry]}:5000/healthz"
+                lab.ssh(host, f"curl --silent --show-error --fail --cacert /etc/sealer/pki/ca.crt {url}")
