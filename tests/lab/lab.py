@@ -98,7 +98,8 @@ def playbook(
     ) as process:
         if interrupted is not None:
             wait_for(lambda: process.poll() is not None or interrupted(), 600)
-            os.killpg(process.pid, interruption)
+            if process.poll() is None:
+                os.killpg(process.pid, interruption)
         output, errors = process.communicate(timeout=1800)
     return Run(process.returncode, COLOUR.sub("", output + errors))
 
