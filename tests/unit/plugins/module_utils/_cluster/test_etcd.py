@@ -191,20 +191,24 @@ def test_nobody_leaves_who_takes_the_quorum_along(
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_a_member_without_a_quorum_may_have_the_last_copy(alive: bool, tmp_path: pathlib.Path) -> None:
+def test_a_member_without_a_quorum_may_have_the_last_copy(
+    alive: bool, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster("cp1", "cp2", "cp3")
 
     def run(command: t.Sequence[str], **_options: t.Any) -> Completed:
         return Completed(0 if alive and "status" in command else 1, "", "context deadline exceeded")
 
-    cluster.run = run  # type: ignore[method-assign]
+    monkeypatch.setattr(cluster, "run", run)
     with pytest.raises(ClusterError, match="last copy of the cluster's data") if alive else contextlib.nullcontext():
         leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
 
 
-def test_a_member_that_cannot_be_asked_does_not_count_as_dead(tmp_path: pathlib.Path) -> None:
+def test_a_member_that_cannot_be_asked_does_not_count_as_dead(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = Cluster("cp1", "cp2", "cp3")
-    cluster.run = lambda *_given, **_options: Completed(NOT_FOUND, "", "")  # type: ignore[method-assign]
+    monkeypatch.setattr(cluster, "run", lambda *_given, **_options: Completed(NOT_FOUND, "", ""))
     with pytest.raises(ClusterError, match="etcd.yaml: etcdctl is not on this host. Use a cluster image"):
         leaver(cluster, tmp_path).refuse_to_leave_without_quorum()
 
