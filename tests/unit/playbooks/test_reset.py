@@ -16,6 +16,11 @@ import subprocess
 import sys
 import typing as t
 
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.commands import Completed
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host import Host
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_items import FileItem
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_journal import DEFAULT_JOURNAL, Journal
+from ansible_collections.sealer.cluster.plugins.module_utils._cluster.host_steward import Steward
 from ansible_collections.sealer.cluster.tests.unit.namespaces import in_own_namespaces, mount
 
 ANSWERS = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -96,7 +101,20 @@ def test_a_reset_of_all_does_not_ask_for_names(tmp_path: pathlib.Path) -> None:
 
 
 @in_own_namespaces
-def test_a_reset_of_all_is_is_no_failure_and_leaves_what_is_mounted(tmp_path: pathlib.Path) -> None:
+def test_a_reset_that_was_cut_off_knows_what_made_the_node(tmp_path: pathlib.Path) -> None:
+    """The record of the node is gone already, and what its role put on the host is not."""
+    make_host(tmp_path)
+    RECORD.unlink()
+    left = pathlib.Path("/usr/local/left")
+    host = Host(lambda *_given, **_options: Completed(0, "", ""))
+    Steward(host, Journal.read(DEFAULT_JOURNAL), "k3s").present([FileItem(str(left), b"")])
+    assert left.exists()
+    rc, told, recap = reset(tmp_path, {"cp1": ANSWERS}, {})
+    assert rc == 0 and not left.exists(), told
+
+
+@in_own_namespaces
+def test_a_reset_of_all_is_no_failure_and_leaves_what_is_mounted(tmp_path: pathlib.Path) -> None:
     make_host(tmp_path)
     for path in ("/etc/sealer/pki", "/usr/local/lib/sealer/nas", "/var/lib/sealer/bind"):
         pathlib.Path(path).mkdir(parents=True)
